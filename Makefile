@@ -1,0 +1,106 @@
+# The commands of the house. `make` alone lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+.NOTPARALLEL:
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+UV = $$(command -v uv || echo $(BIN)/uv)
+UNIT := not integration and not postgres
+# A release younger than this is left to others to find out about.
+COOLDOWN ?= 7 days
+
+.PHONY: help
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: dev
+dev: $(INSTALLED) ## make .venv and install everything that is locked
+
+.PHONY: demo
+demo: $(INSTALLED) ## a real mint, a sample upstream and the house: one paid tour
+	@exec $(BIN)/tallystick demo
+
+.PHONY: run
+run: $(INSTALLED) ## serve for real, with the settings of .env
+	@exec $(BIN)/tallystick serve
+
+.PHONY: test
+test: check integration ## everything: check, then the real mint and the real gunicorn
+
+.PHONY: check
+check: $(INSTALLED) ## format, lint, types, architecture, unit tests with coverage
+	@echo "== format"
+	@$(BIN)/ruff format --check --quiet . || { echo "make fmt mends this"; exit 1; }
+	@echo "== lint"
+	@$(BIN)/ruff check --quiet .
+	@echo "== types"
+	@$(BIN)/mypy
+	@echo "== architecture"
+	@$(BIN)/lint-imports --no-logo
+	@echo "== unit tests"
+	@$(BIN)/coverage run -m pytest -q -m "$(UNIT)"
+	@$(BIN)/coverage report
+
+.PHONY: integration
+integration: $(INSTALLED) ## the tests that need real processes or PostgreSQL
+	@echo "== integration tests"
+	@$(BIN)/pytest -q -m "not ($(UNIT))"
+
+.PHONY: fmt
+fmt: $(INSTALLED) ## format, mend what lint can mend, write .env.example anew
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/python -c 'from app.settings import env_example; print(env_example(), end="")' \
+	  > .env.example.new && mv .env.example.new .env.example
+
+.PHONY: lock
+lock: .venv/.uv ## choose the newest releases and pin them with their hashes
+	@$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	  --exclude-newer "$(COOLDOWN)" --group dev --no-annotate \
+	  --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+
+.PHONY: rebuild
+rebuild: $(INSTALLED) ## drop every projection and make it again from the events
+	@exec $(BIN)/tallystick rebuild
+
+.PHONY: bench-ledger
+bench-ledger: $(INSTALLED) ## hold+charge pairs a second, beside the floor of raw inserts
+	@exec $(BIN)/python -m tests.bench.ledger
+
+.PHONY: clean
+clean: ## remove what the tools made; never a database, never .env
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
+	  .coverage .coverage.* build dist *.egg-info
+	@find app domain projections tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Debian keeps pip out of its own Python (PEP 668) and parts venv from it: so uv goes into
+# .venv, by whichever of the two is there.
+.venv/.uv:
+	@if command -v uv >/dev/null; then \
+	  test -x $(BIN)/python || uv venv --quiet --python 3.11 .venv \
+	    || uv venv --quiet --python ">=3.11" .venv; \
+	else \
+	  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	    || { echo "Python 3.11 or newer is needed: apt install python3 python3-venv" >&2; exit 1; }; \
+	  echo "making .venv and fetching uv"; \
+	  if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then \
+	    $(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet "uv>=0.9"; \
+	  elif $(PYTHON) -m pip --version >/dev/null 2>&1; then \
+	    $(PYTHON) -m venv --without-pip .venv \
+	      && $(PYTHON) -m pip --python $(BIN)/python install --quiet "uv>=0.9"; \
+	  else \
+	    echo "Neither uv nor venv is on this machine. Run: apt install python3-venv" >&2; exit 1; \
+	  fi; \
+	fi
+	@touch $@
+
+$(INSTALLED): requirements.lock pyproject.toml | .venv/.uv
+	@echo "installing what requirements.lock names"
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@

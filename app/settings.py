@@ -1,0 +1,334 @@
+"""What the operator decides: every setting of the house, checked before the house opens."""
+
+from __future__ import annotations
+
+import textwrap
+from decimal import Decimal
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from mnemonic import Mnemonic
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+PORT_OF_SCHEME = {"http": 80, "https": 443}
+SEED_WORDS = (12, 15, 18, 21, 24)
+MAKE_A_SEED = (
+    "make one with: .venv/bin/python -c "
+    "\"from mnemonic import Mnemonic; print(Mnemonic('english').generate(256))\""
+)
+ADMIN_PASSWORD_LENGTH_MIN = 12
+MODELS_DEFAULT = Path("models.json")
+MODELS_EXAMPLE = Path(__file__).parent.parent / "models.example.json"
+LINE_LENGTH = 96
+ENV_EXAMPLE_HEAD = """\
+# Every setting of the house. Copy this file to .env and fill in what has no value; what is
+# commented out shows its default. The environment goes before this file."""
+
+# Decimals are exact where a float would not be; the digits are limited so that no setting
+# can make a number of a million digits out of `1e999999`.
+Sats = Annotated[Decimal, Field(ge=0, max_digits=24, decimal_places=12)]
+Factor = Annotated[Decimal, Field(ge=1, le=100, max_digits=14, decimal_places=12)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class SettingsError(Exception):
+    """Settings are missing or make no sense; the message has one line for each of them."""
+
+
+class Settings(BaseSettings):
+    """One field is one variable in capitals, from the environment or else from `.env`."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+    )
+
+    upstream_base_url: str
+    """Where the API that is sold is reached, as the OpenAI clients want it: with /v1 if it has
+    one. Example: https://openrouter.ai/api/v1"""
+
+    upstream_api_key: SecretStr | None = None
+    """Our key at the upstream. Without one, requests go there without credentials."""
+
+    cashu_mints: Annotated[tuple[str, ...], NoDecode]
+    """The mints whose ecash is taken, with commas between them; refunds come from them too.
+    Whoever runs a mint can make its ecash worthless: name only mints that you trust."""
+
+    wallet_seed: SecretStr
+    """The seed phrase (BIP-39, 12 to 24 English words) of the ecash the house holds. This and
+    the event log are the money: write it down on paper, and never share it with another wallet
+    or another installation."""
+
+    database_url: str = Field(default="sqlite:///tallystick.db", repr=False)
+    """Where the events are kept: sqlite:///relative.db, sqlite:////absolute/path.db or
+    postgresql://user:password@host/name. Several hosts need PostgreSQL."""
+
+    models_path: Path = MODELS_DEFAULT
+    """The models that are sold, with their prices in USD. While there is no models.json,
+    models.example.json is taken."""
+
+    model_based_pricing: bool = True
+    """Whether a request costs what its model costs. If not, every request costs
+    COST_PER_REQUEST and the two prices for 1,000 tokens."""
+
+    cost_per_request: Sats = Decimal(1)
+    """Fixed price of a request, in sat."""
+
+    cost_per_1k_input_tokens: Sats = Decimal(0)
+    """Fixed price of 1,000 tokens sent, in sat."""
+
+    cost_per_1k_output_tokens: Sats = Decimal(0)
+    """Fixed price of 1,000 tokens received, in sat."""
+
+    exchange_fee: Factor = Decimal("1.005")
+    """What exchanging bitcoin for USD costs the house, as a factor on the price."""
+
+    upstream_provider_fee: Factor = Decimal("1.05")
+    """What the house earns on the upstream's price, as a factor on it."""
+
+    btc_usd: Annotated[Decimal, Field(gt=0, max_digits=24, decimal_places=8)] | None = None
+    """A fixed price of one bitcoin in USD. Without it the median of public sources is taken."""
+
+    rate_update_interval_s: Seconds = 60
+    """How often the price of bitcoin is asked for, in seconds."""
+
+    rate_stale_after_s: Seconds = 900
+    """After how many seconds without news the last price of bitcoin is no longer sold at."""
+
+    missing_usage: Literal["estimate", "max", "free"] = "estimate"
+    """What a request costs when the upstream does not say what was used: an estimate of what
+    was delivered, all that was held, or nothing."""
+
+    name: str = "Tallystick"
+    """The name of this house, as /v1/info tells it."""
+
+    description: str = "An OpenAI-compatible API, paid request by request with Cashu ecash"
+    """What this house sells, in one sentence, as /v1/info tells it."""
+
+    npub: (
+        Annotated[str, Field(pattern="^npub1[023456789acdefghjklmnpqrstuvwxyz]{58}$")] | None
+    ) = None
+    """The operator's public key on Nostr, as /v1/info tells it."""
+
+    http_url: str | None = None
+    """The address under which clients reach this house, as /v1/info tells it."""
+
+    onion_url: str | None = None
+    """The same for Tor."""
+
+    host: str = Field(default="127.0.0.1", min_length=1)
+    """The address to listen on; 0.0.0.0 for all. TLS is the business of a proxy in front."""
+
+    port: int = Field(default=8000, ge=1, le=65_535)
+    """The port to listen on."""
+
+    workers: int = Field(default=2, ge=1, le=64)
+    """How many processes serve; one for each core is plenty."""
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """From which severity upwards log lines are written."""
+
+    body_bytes_max: int = Field(default=20 * 1024 * 1024, ge=1024, le=1024**3)
+    """How many bytes the body of a request may have."""
+
+    upstream_connect_timeout_s: Seconds = 10
+    """How many seconds connecting to the upstream may take."""
+
+    upstream_read_timeout_s: Seconds = 600
+    """How many seconds the upstream may be silent; models that reason are, for minutes."""
+
+    mint_timeout_s: Seconds = 30
+    """How many seconds a mint may take to answer; after that its answer is asked for again."""
+
+    drain_seconds: Seconds = 300
+    """How many seconds a stream whose client has gone is read on to learn what it cost."""
+
+    sweep_interval_s: Seconds = 10
+    """How often the back office looks for unfinished movements, in seconds."""
+
+    refund_check_interval_s: Seconds = 60
+    """How often the back office asks whether refund tokens were collected, in seconds."""
+
+    admin_password: SecretStr | None = None
+    """Opens the auditor's view. Without it that view stays shut."""
+
+    @property
+    def models_file(self) -> Path:
+        """The file to read models from: the operator's, or the example that ships with us."""
+        if self.models_path == MODELS_DEFAULT and not self.models_path.is_file():
+            return MODELS_EXAMPLE
+        return self.models_path
+
+    @field_validator("upstream_base_url", "http_url", "onion_url")
+    @classmethod
+    def _check_url(cls, value: str | None) -> str | None:
+        return None if value is None else normalised_url(value)
+
+    @field_validator("cashu_mints", mode="before")
+    @classmethod
+    def _split_mints(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+
+    @field_validator("cashu_mints")
+    @classmethod
+    def _check_mints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        urls = tuple(normalised_url(url) for url in value)
+        if not urls:
+            raise ValueError("must name at least one mint")
+        for url in urls:
+            if not url.startswith("https://") and not is_loopback(url):
+                raise ValueError("must be https, but for a mint on this machine")
+        return tuple(dict.fromkeys(urls))
+
+    @field_validator("wallet_seed")
+    @classmethod
+    def _check_seed(cls, value: SecretStr) -> SecretStr:
+        words = value.get_secret_value().lower().split()
+        if len(words) not in SEED_WORDS:
+            raise ValueError(f"must have 12, 15, 18, 21 or 24 words; {MAKE_A_SEED}")
+        if not Mnemonic("english").check(" ".join(words)):
+            raise ValueError(
+                "is not a BIP-39 seed phrase: a word is unknown or the checksum is wrong; "
+                + MAKE_A_SEED
+            )
+        return SecretStr(" ".join(words))
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_database(cls, value: str) -> str:
+        sqlite_file = value.removeprefix("sqlite:///")
+        if sqlite_file != value:
+            if sqlite_file in {"", ":memory:"}:
+                raise ValueError("must name a file: workers cannot share a database in memory")
+        elif not value.startswith("postgresql://"):
+            raise ValueError("must begin with sqlite:/// or postgresql://")
+        return value
+
+    @field_validator("models_path")
+    @classmethod
+    def _check_models(cls, value: Path) -> Path:
+        if value != MODELS_DEFAULT and not value.is_file():
+            raise ValueError("names a file that is not there")
+        return value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _raise_level(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator("rate_stale_after_s")
+    @classmethod
+    def _check_stale(cls, value: float, info: ValidationInfo) -> float:
+        if value <= info.data.get("rate_update_interval_s", 0):
+            raise ValueError("must be more than RATE_UPDATE_INTERVAL_S")
+        return value
+
+    @field_validator("admin_password")
+    @classmethod
+    def _check_password(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and len(value.get_secret_value()) < ADMIN_PASSWORD_LENGTH_MIN:
+            raise ValueError(f"must have at least {ADMIN_PASSWORD_LENGTH_MIN} characters")
+        return value
+
+
+def load_settings(env_file: Path | None = Path(".env")) -> Settings:
+    """Read the environment, and `env_file` for what is not in it.
+
+    Raises `SettingsError` with one line for each fault: the variable, what is wrong with it,
+    what it is for. No line repeats a value, which may be a secret.
+    """
+    try:
+        return Settings(_env_file=env_file)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_input=False)
+        raise SettingsError("\n".join(fault_line(fault) for fault in faults)) from None
+
+
+def fault_line(fault: ErrorDetails) -> str:
+    """Say in one line which variable is at fault, what is wrong and what it is for."""
+    field = str(fault["loc"][0])
+    purpose = _one_line(field).partition(". ")[0].rstrip(".")
+    return f"{field.upper()} {_what_is_wrong(fault)}. ({purpose}.)"
+
+
+def _what_is_wrong(fault: ErrorDetails) -> str:
+    if fault["type"] == "missing":
+        hint = f"; {MAKE_A_SEED}" if fault["loc"][0] == "wallet_seed" else ""
+        return f"is missing; set it in the environment or in .env{hint}"
+    if fault["type"] == "value_error":
+        return str(fault["ctx"]["error"])
+    before, should, after = fault["msg"].partition("should ")
+    return should + after if should else before
+
+
+def _one_line(field: str) -> str:
+    return " ".join((Settings.model_fields[field].description or "").split())
+
+
+def env_example() -> str:
+    """Describe every setting in the form of a `.env` file; what has a default is commented out.
+
+    This is what `.env.example` holds, so that neither can know a setting the other does not.
+    """
+    blocks = [ENV_EXAMPLE_HEAD]
+    for field, info in Settings.model_fields.items():
+        about = textwrap.fill(
+            _one_line(field), LINE_LENGTH, initial_indent="# ", subsequent_indent="# "
+        )
+        assignment = f"{field.upper()}={_as_text(info.get_default())}"
+        blocks.append(f"{about}\n{assignment if info.is_required() else '# ' + assignment}")
+    return "\n\n".join(blocks) + "\n"
+
+
+def _as_text(default: Any) -> str:
+    if isinstance(default, bool):
+        return str(default).lower()
+    return "" if default is None or repr(default) == "PydanticUndefined" else str(default)
+
+
+def normalised_url(text: str) -> str:
+    """Write a URL in one way: lower case, no default port, no slash at the end.
+
+    Raises `ValueError` if it is not plain http or https. Its message does not repeat the URL.
+
+    >>> normalised_url("HTTPS://Mint.Example:443/Bitcoin/")
+    'https://mint.example/Bitcoin'
+    """
+    try:
+        parts = urlsplit(text.strip())
+        port = parts.port
+    except ValueError:
+        raise ValueError("must be a URL") from None
+    if parts.scheme not in PORT_OF_SCHEME or not parts.hostname:
+        raise ValueError("must be a URL that begins with https:// or http://")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError("must be a URL without user, query and fragment")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    if port not in {None, PORT_OF_SCHEME[parts.scheme]}:
+        host = f"{host}:{port}"
+    return f"{parts.scheme}://{host}{parts.path.rstrip('/')}"
+
+
+def is_loopback(url: str) -> bool:
+    """Tell whether `url` names this very machine: `localhost` or a loopback address.
+
+    >>> is_loopback("http://127.0.0.1:3338"), is_loopback("http://10.0.0.1:3338")
+    (True, False)
+    """
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
