@@ -1,0 +1,170 @@
+"""What can be wrong with a movement of money, as one tree of errors.
+
+LedgerError
+├── NegativeAmountError          an amount would fall below zero
+├── UnknownAccountError          no deposit was ever credited to the account
+├── InsufficientFundsError       the account's available money is less than is needed
+├── UnknownHoldError             no such hold was ever made
+├── HoldEndedError               the hold has ended otherwise (carries its end)
+├── RequestInProgressError       the same request is already being served
+├── RequestRepeatedError         the same request was already served (carries its end)
+├── TokenTakenError              the token was deposited to another account
+├── KeysetTakenError             another mint has shown the same keyset id
+├── MovementEndedError           the movement has ended otherwise (carries its end)
+├── UnknownMovementError         no such movement was ever begun
+├── NothingToRefundError         less is available than can be paid out
+├── PurseShortError              no mint holds enough unspent proofs of ours
+├── PricingError                 a price list, a price or a bound of a request is senseless
+│   ├── UnknownModelError        the price list has no such model
+│   └── InvalidBoundError        a limit in the request is not a sensible whole number
+├── UnknownTopicError            the log holds an event this version does not know
+└── LedgerBrokenError            an invariant of the books does not hold
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+
+class LedgerError(Exception):
+    """Something is wrong with a movement of money."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or (type(self).__doc__ or "").split("\n", 1)[0])
+
+
+class NegativeAmountError(LedgerError):
+    """An amount of money would fall below zero."""
+
+    def __init__(self, amount_msat: int) -> None:
+        super().__init__(f"An amount of money would fall below zero: {amount_msat} msat.")
+        self.amount_msat = amount_msat
+
+
+class UnknownAccountError(LedgerError):
+    """No deposit was ever credited to this account."""
+
+    def __init__(self, account_id: UUID) -> None:
+        super().__init__()
+        self.account_id = account_id
+
+
+class InsufficientFundsError(LedgerError):
+    """The account's available money is less than is needed."""
+
+    def __init__(self, *, required_msat: int, available_msat: int, held_msat: int) -> None:
+        super().__init__(
+            f"Insufficient balance: {required_msat} msat required, {available_msat} msat"
+            f" available ({held_msat} msat held by requests in progress)."
+        )
+        self.required_msat = required_msat
+        self.available_msat = available_msat
+        self.held_msat = held_msat
+
+
+class UnknownHoldError(LedgerError):
+    """No such hold was ever made."""
+
+    def __init__(self, hold_id: UUID) -> None:
+        super().__init__()
+        self.hold_id = hold_id
+
+
+class HoldEndedError(LedgerError):
+    """The hold has already ended otherwise; `end` is the event that ended it."""
+
+    def __init__(self, hold_id: UUID, end: object) -> None:
+        super().__init__(f"The hold has already ended: {type(end).__name__}.")
+        self.hold_id = hold_id
+        self.end = end
+
+
+class RequestInProgressError(LedgerError):
+    """The same request is already being served; ask again when it has ended."""
+
+    def __init__(self, hold_id: UUID) -> None:
+        super().__init__()
+        self.hold_id = hold_id
+
+
+class RequestRepeatedError(LedgerError):
+    """The same request was already answered; it is not charged a second time."""
+
+    def __init__(self, hold_id: UUID, end: object) -> None:
+        super().__init__()
+        self.hold_id = hold_id
+        self.end = end
+
+
+class TokenTakenError(LedgerError):
+    """The token was already deposited to another account."""
+
+
+class KeysetTakenError(LedgerError):
+    """Another mint has shown a keyset of the same id before."""
+
+
+class MovementEndedError(LedgerError):
+    """The movement has already ended otherwise; `end` is the event that ended it."""
+
+    def __init__(self, stream: UUID, end: object) -> None:
+        super().__init__(f"The movement has already ended: {type(end).__name__}.")
+        self.stream = stream
+        self.end = end
+
+
+class UnknownMovementError(LedgerError):
+    """No such movement was ever begun."""
+
+    def __init__(self, stream: UUID) -> None:
+        super().__init__()
+        self.stream = stream
+
+
+class NothingToRefundError(LedgerError):
+    """Less is available than can be paid out."""
+
+    def __init__(self, *, available_msat: int, fee_msat: int = 0) -> None:
+        small = "Balance too small to refund"
+        super().__init__(small if available_msat else "No balance to refund")
+        self.available_msat = available_msat
+        self.fee_msat = fee_msat
+
+
+class PurseShortError(LedgerError):
+    """No mint holds enough unspent proofs of ours just now."""
+
+
+class PricingError(LedgerError):
+    """A price list, a price or a bound of a request is senseless."""
+
+
+class UnknownModelError(PricingError):
+    """The price list has no such model."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"Model '{model[:100]}' not found")
+        self.model = model
+
+
+class InvalidBoundError(PricingError):
+    """A limit in the request is not a sensible whole number."""
+
+    def __init__(self, field: str, message: str = "must be an integer") -> None:
+        super().__init__(f"{field} {message}")
+        self.field = field
+
+
+class UnknownTopicError(LedgerError):
+    """The log holds an event that this version does not know."""
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(f"The log holds an event of an unknown kind: {topic[:80]!r}.")
+        self.topic = topic
+
+
+class LedgerBrokenError(LedgerError):
+    """An invariant of the books does not hold."""

@@ -1,0 +1,145 @@
+"""The guard rows: the few facts a decision must know, folded from the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from datetime import datetime
+from typing import Generic, NamedTuple, TypeVar
+from uuid import UUID
+
+from domain.errors import LedgerBrokenError
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class AccountRow(NamedTuple):
+    """What a client may spend and what is set aside; `mint`, `unit` of its last deposit."""
+
+    available_msat: int
+    held_msat: int
+    mint: str
+    unit: str
+
+
+class HoldRow(NamedTuple):
+    """Money set aside for a request that `owner`, a process, is serving."""
+
+    account_id: UUID
+    amount_msat: int
+    owner: str
+    at: datetime
+
+
+class MovementRow(NamedTuple):
+    """A deposit or refund that is not finished; `version` is its newest event's."""
+
+    kind: str
+    version: int
+    account_id: UUID
+    mint: str
+    at: datetime
+
+
+class KeysetRow(NamedTuple):
+    """The next unused NUT-13 counter of a keyset, and whose keyset it is."""
+
+    mint: str
+    unit: str
+    next_counter: int
+
+
+class ProofKey(NamedTuple):
+    """Which proof of ours: its secret is derived from the seed and these two (NUT-13)."""
+
+    keyset_id: str
+    counter: int
+
+
+class ProofRow(NamedTuple):
+    """A proof we hold, worth `amount` of `unit`, and the mint's blind signature on it.
+
+    `state` is free, reserved (an input of the open movement) or out (in a token that was
+    issued and not yet collected). `c`, `e`, `s` are the blinded signature and its DLEQ
+    proof (NUT-12) in hex: worthless without the secret, which is never stored.
+    """
+
+    mint: str
+    unit: str
+    amount: int
+    state: str
+    movement: UUID | None
+    c: str
+    e: str
+    s: str
+
+
+class RateRow(NamedTuple):
+    """The newest BTC/USD rate, as a decimal text."""
+
+    btc_usd: str
+    at: datetime
+
+
+NO_ACCOUNT = AccountRow(0, 0, "", "")
+FREE, RESERVED, OUT = "free", "reserved", "out"
+DEPOSIT, REFUND, ISSUED = "deposit", "refund", "issued"
+NEWEST = "newest"
+
+
+class Table(Generic[K, V]):
+    """Rows by key, and which of them were changed since they were loaded."""
+
+    __slots__ = ("changed", "get", "rows")
+
+    def __init__(self) -> None:
+        self.rows: dict[K, V] = {}
+        self.changed: set[K] = set()
+        # The dict's own method: every decision asks several times.
+        self.get: Callable[[K], V | None] = self.rows.get
+
+    def put(self, key: K, row: V) -> None:
+        self.rows[key] = row
+        self.changed.add(key)
+
+    def drop(self, key: K) -> None:
+        self.rows.pop(key, None)
+        self.changed.add(key)
+
+
+class GuardRows:
+    """The working set of one transaction, or, folded over the whole log, all there is."""
+
+    def __init__(self) -> None:
+        self.accounts: Table[UUID, AccountRow] = Table()
+        self.holds: Table[UUID, HoldRow] = Table()
+        self.movements: Table[UUID, MovementRow] = Table()
+        self.keysets: Table[str, KeysetRow] = Table()
+        self.proofs: Table[ProofKey, ProofRow] = Table()
+        self.rates: Table[str, RateRow] = Table()
+
+    def add(self, account_id: UUID, available_msat: int, held_msat: int = 0) -> None:
+        """Change what an account has; both amounts may be negative, the result may not."""
+        row = self.accounts.get(account_id) or NO_ACCOUNT
+        available_msat += row.available_msat
+        held_msat += row.held_msat
+        if available_msat < 0 or held_msat < 0:
+            raise LedgerBrokenError(
+                f"account {account_id} would have {available_msat} msat available"
+                f" and {held_msat} msat held"
+            )
+        self.accounts.put(account_id, AccountRow(available_msat, held_msat, row.mint, row.unit))
+
+    def set_home(self, account_id: UUID, mint: str, unit: str) -> None:
+        """Remember where an account's newest deposit came from: refunds go there."""
+        row = self.accounts.get(account_id) or NO_ACCOUNT
+        home = AccountRow(row.available_msat, row.held_msat, mint, unit)
+        self.accounts.put(account_id, home)
+
+    def use_counters(
+        self, keyset_id: str, mint: str, unit: str, counter_from: int, count: int
+    ) -> None:
+        """Mark counters as used for ever, whether or not the mint ever signs them."""
+        row = self.keysets.get(keyset_id)
+        used = max(counter_from + count, row.next_counter if row else 0)
+        self.keysets.put(keyset_id, KeysetRow(mint, unit, used))

@@ -1,0 +1,37 @@
+"""How accounts and movements are named, so that the same thing has the same name for ever."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from uuid import UUID, uuid5
+
+NAMESPACE = UUID("7a11571c-0000-5000-8000-000000000001")
+
+
+def account_of_key(api_key: str) -> UUID:
+    """Return the account an `sk-…` key opens; the key itself is stored nowhere."""
+    return uuid5(NAMESPACE, "key:" + sha256(api_key.encode()).hexdigest())
+
+
+def account_of_token(token_id: str) -> UUID:
+    """Return the account a token opens when it is used as a key.
+
+    `token_id` is the token's identity, not its text: the same proofs written in another
+    token version open the same account.
+    """
+    return uuid5(NAMESPACE, "token:" + token_id)
+
+
+def deposit_of_token(token_id: str) -> UUID:
+    """Return the one deposit that a token can ever be."""
+    return uuid5(NAMESPACE, "deposit:" + token_id)
+
+
+def hold_of_request(account_id: UUID, idempotency_key: str) -> UUID:
+    """Return the hold of a request that its client named, so that a retry finds it."""
+    return uuid5(account_id, "request:" + idempotency_key)
+
+
+def prices_of_version(version: str) -> UUID:
+    """Return the movement that records a price list."""
+    return uuid5(NAMESPACE, "prices:" + version)

@@ -1,0 +1,176 @@
+"""The only door through which events are written: one method for each thing that can happen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+from uuid import UUID
+
+from domain.command import Command
+from domain.deposit import (
+    Claim,
+    Credit,
+    Credited,
+    Receive,
+    Received,
+    Refuse,
+    Refused,
+    Replan,
+    Replanned,
+    Signed,
+)
+from domain.errors import MovementEndedError
+from domain.event import Entry
+from domain.hold import Charge, Charged, Held, Hold, Metered, Release, Released, Terms
+from domain.identity import prices_of_version
+from domain.msat import Msat
+from domain.prices import AdoptPrices, PricesAdopted
+from domain.rate import ObserveRate, RateObserved
+from domain.refund import (
+    Cancel,
+    Cancelled,
+    Collect,
+    Collected,
+    Draft,
+    Issue,
+    Issued,
+    Purse,
+    Redraft,
+    Start,
+)
+
+Record = Callable[[Command], Entry]
+"""Carries a command into a transaction and returns its entry, durable, or raises."""
+
+E = TypeVar("E")
+
+
+class Ledger:
+    """Every use case of the books.
+
+    Each method returns when its event is durable. Called again for the same movement it
+    returns what was recorded the first time. `owner` names this process: holds it leaves
+    behind are released once it is dead.
+    """
+
+    def __init__(self, record: Record, owner: str) -> None:
+        self._record = record
+        self.owner = owner
+
+    def hold(self, hold_id: UUID, account_id: UUID, amount: Msat, terms: Terms) -> Held:
+        """Set `amount` aside for a request about to be served on `terms`.
+
+        Raises `UnknownAccountError`, `InsufficientFundsError`, `RequestInProgressError`,
+        `RequestRepeatedError`.
+        """
+        command = Hold(hold_id, account_id, amount.msat, self.owner, terms)
+        return _expect(self._record(command), Held)
+
+    def charge(
+        self, hold_id: UUID, account_id: UUID, cost: Msat, terms: Terms, usage: Metered
+    ) -> Charged:
+        """End a hold: its request was served and cost `cost`; the rest goes back.
+
+        Raises `UnknownHoldError`, and `HoldEndedError` when it was released.
+        """
+        command = Charge(hold_id, account_id, cost.msat, terms, usage)
+        return _expect(self._record(command), Charged)
+
+    def release(self, hold_id: UUID, account_id: UUID, reason: str) -> Released:
+        """End a hold: its request was not served, nothing is charged.
+
+        Raises `UnknownHoldError`, and `HoldEndedError` when it was charged.
+        """
+        return _expect(self._record(Release(hold_id, account_id, reason)), Released)
+
+    def receive_token(
+        self, deposit_id: UUID, claim: Claim, keyset_id: str, amounts: tuple[int, ...]
+    ) -> Entry:
+        """Record that a token is about to be swapped for outputs of `amounts`.
+
+        Returns the movement's newest entry: `Received` when it is new, else whatever became
+        of it. Raises `TokenTakenError`, `KeysetTakenError`.
+        """
+        return self._record(Receive(deposit_id, claim, keyset_id, amounts))
+
+    def replan_deposit(
+        self, newest: Entry, claim: Claim, keyset_id: str, amounts: tuple[int, ...]
+    ) -> Entry:
+        """Record new outputs for a token after `newest`, a refused plan or a refusal.
+
+        Raises `MovementEndedError` after a credit and after a final refusal.
+        """
+        stream, version, event = newest
+        if not isinstance(event, Refused) or event.final:
+            _planned(newest)
+        return self._record(Replan(stream, version, claim, keyset_id, amounts))
+
+    def credit_deposit(self, intent: Entry, proofs: tuple[Signed, ...]) -> Credited:
+        """Record that the mint signed what `intent` planned; the account is credited.
+
+        Raises `UnknownMovementError`, `MovementEndedError`.
+        """
+        planned = _planned(intent)
+        command = Credit(intent.stream, intent.version, planned, proofs)
+        return _expect(self._record(command), Credited)
+
+    def refuse_deposit(self, intent: Entry, code: int, reason: str, *, final: bool) -> Refused:
+        """Record that the mint certainly did not take the proofs of `intent`.
+
+        Raises `UnknownMovementError`, `MovementEndedError`.
+        """
+        planned = _planned(intent)
+        command = Refuse(intent.stream, intent.version, planned, code, reason, final)
+        return _expect(self._record(command), Refused)
+
+    def start_refund(
+        self, refund_id: UUID, account_id: UUID, purse: Purse, amount: Msat | None = None
+    ) -> Entry:
+        """Take all that is available, or `amount`, and set proofs aside for a token.
+
+        Raises `UnknownAccountError`, `NothingToRefundError`, `PurseShortError`.
+        """
+        amount_msat = None if amount is None else amount.msat
+        return self._record(Start(refund_id, account_id, purse, amount_msat))
+
+    def redraft_refund(self, newest: Entry, draft: Draft, keyset_id: str) -> Entry:
+        """Record that the outputs of `newest` will be asked of another keyset."""
+        return self._record(Redraft(newest.stream, newest.version, draft, keyset_id))
+
+    def issue_refund(self, newest: Entry, draft: Draft, proofs: tuple[Signed, ...]) -> Issued:
+        """Record the mint's signatures: the token exists from now on."""
+        command = Issue(newest.stream, newest.version, draft, proofs)
+        return _expect(self._record(command), Issued)
+
+    def cancel_refund(self, newest: Entry, draft: Draft, reason: str) -> Cancelled:
+        """Give a refund's amount back: the mint certainly did not make the token."""
+        command = Cancel(newest.stream, newest.version, draft, reason)
+        return _expect(self._record(command), Cancelled)
+
+    def collect_refund(self, newest: Entry, issued: Issued) -> Collected:
+        """Record that a token we issued was spent by whoever holds it."""
+        command = Collect(newest.stream, newest.version, issued)
+        return _expect(self._record(command), Collected)
+
+    def observe_rate(
+        self, rate_id: UUID, btc_usd: str, sources: tuple[str, ...]
+    ) -> RateObserved:
+        """Record what one bitcoin costs, in US dollars as a decimal text."""
+        return _expect(self._record(ObserveRate(rate_id, btc_usd, sources)), RateObserved)
+
+    def adopt_prices(self, version: str, document: Mapping[str, Any]) -> PricesAdopted:
+        """Record a price list whole, once for ever."""
+        command = AdoptPrices(prices_of_version(version), version, document)
+        return _expect(self._record(command), PricesAdopted)
+
+
+def _expect(entry: Entry, kind: type[E]) -> E:
+    if not isinstance(entry.event, kind):
+        raise TypeError(f"recorded {type(entry.event).__name__}, not what was asked for")
+    return entry.event
+
+
+def _planned(entry: Entry) -> Received | Replanned:
+    if not isinstance(entry.event, Received | Replanned):
+        raise MovementEndedError(entry.stream, entry.event)
+    return entry.event

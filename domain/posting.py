@@ -1,0 +1,136 @@
+"""The double entries: which event moves how much from which account to which.
+
+The chart of accounts, and which way round the signs are:
+
+    mint:<url>             our ecash at a mint: an asset, so its balance is zero or negative
+    client:<id>:available  owed to a client, who may spend it
+    client:<id>:held       owed to a client, set aside for requests in progress
+    refunds:in_flight      taken from clients, the mint has not yet made the token
+    tokens:outstanding     owed to whoever holds a token we issued
+    house:earned           the house's income
+    house:shortfall        the house's loss: served, but neither held nor available
+
+An amount leaves its source and enters its destination, so the sum over all accounts is
+zero after every event, and what the mints hold equals what is owed plus what is earned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from domain.deposit import Credited, Received, Refused, Replanned
+from domain.event import Event
+from domain.hold import Charged, Held, Released
+from domain.prices import PricesAdopted
+from domain.rate import RateObserved
+from domain.refund import Cancelled, Collected, Issued, Redrafted, Started
+
+EARNED = "house:earned"
+SHORTFALL = "house:shortfall"
+REFUNDS_IN_FLIGHT = "refunds:in_flight"
+TOKENS_OUTSTANDING = "tokens:outstanding"
+
+
+class Posting(NamedTuple):
+    """One arrow of money; `amount_msat` is always above zero."""
+
+    source: str
+    destination: str
+    amount_msat: int
+
+
+def available(account_id: UUID) -> str:
+    return f"client:{account_id}:available"
+
+
+def held(account_id: UUID) -> str:
+    return f"client:{account_id}:held"
+
+
+def mint(url: str) -> str:
+    return f"mint:{url}"
+
+
+def postings(event: Event) -> list[Posting]:
+    """Return the arrows of `event`, none for events that move no money."""
+    return [posting for posting in _POSTINGS[type(event)](event) if posting.amount_msat]
+
+
+def _nothing(_event: Event) -> list[Posting]:
+    return []
+
+
+def _held(event: Held) -> list[Posting]:
+    account_id = event.account_id
+    return [Posting(available(account_id), held(account_id), event.amount_msat)]
+
+
+def _charged(event: Charged) -> list[Posting]:
+    account_id = event.account_id
+    back_msat = event.held_msat - event.from_hold_msat
+    return [
+        Posting(held(account_id), EARNED, event.from_hold_msat),
+        Posting(held(account_id), available(account_id), back_msat),
+        Posting(available(account_id), EARNED, event.from_available_msat),
+        Posting(SHORTFALL, EARNED, event.shortfall_msat),
+    ]
+
+
+def _released(event: Released) -> list[Posting]:
+    account_id = event.account_id
+    return [Posting(held(account_id), available(account_id), event.held_msat)]
+
+
+def _credited(event: Credited) -> list[Posting]:
+    # The token's whole worth comes in and the mint's fee goes out again, so that a
+    # statement shows the client both.
+    client = available(event.account_id)
+    return [
+        Posting(mint(event.mint), client, event.face_msat),
+        Posting(client, mint(event.mint), event.fee_msat),
+    ]
+
+
+def _started(event: Started) -> list[Posting]:
+    draft = event.draft
+    return [Posting(available(draft.account_id), REFUNDS_IN_FLIGHT, draft.taken_msat)]
+
+
+def _issued(event: Issued) -> list[Posting]:
+    draft = event.draft
+    return [
+        Posting(REFUNDS_IN_FLIGHT, TOKENS_OUTSTANDING, draft.token_msat),
+        Posting(REFUNDS_IN_FLIGHT, mint(draft.mint), draft.fee_msat),
+    ]
+
+
+def _cancelled(event: Cancelled) -> list[Posting]:
+    draft = event.draft
+    return [Posting(REFUNDS_IN_FLIGHT, available(draft.account_id), draft.taken_msat)]
+
+
+def _collected(event: Collected) -> list[Posting]:
+    return [Posting(TOKENS_OUTSTANDING, mint(event.mint), event.token_msat)]
+
+
+_POSTINGS: Mapping[type[Event], Callable[[Any], list[Posting]]] = {
+    Held: _held,
+    Charged: _charged,
+    Released: _released,
+    Received: _nothing,
+    Replanned: _nothing,
+    Credited: _credited,
+    Refused: _nothing,
+    Started: _started,
+    Redrafted: _nothing,
+    Issued: _issued,
+    Cancelled: _cancelled,
+    Collected: _collected,
+    RateObserved: _nothing,
+    PricesAdopted: _nothing,
+}
+
+KINDS: tuple[type[Event], ...] = tuple(_POSTINGS)
+"""Every kind of event there is."""

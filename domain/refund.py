@@ -1,0 +1,376 @@
+"""Money on its way back to a client: taken from the account, issued as a token, collected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from domain.command import AskTheLogError, Needs
+from domain.deposit import Plan, Signed, ended, keep, newest
+from domain.errors import NothingToRefundError, PurseShortError, UnknownAccountError
+from domain.event import Entry, Event
+from domain.guards import (
+    FREE,
+    ISSUED,
+    OUT,
+    REFUND,
+    RESERVED,
+    AccountRow,
+    GuardRows,
+    MovementRow,
+    ProofKey,
+    ProofRow,
+)
+from domain.msat import MSAT_PER_UNIT
+
+INPUTS_MAX = 100
+"""Proofs spent in one swap; what needs more is refunded in several tokens."""
+
+PPK = 1000
+"""Input fees are counted in parts per thousand of the unit (NUT-02)."""
+
+
+class Spent(msgspec.Struct, frozen=True, kw_only=True):
+    """A proof of ours that a swap spends."""
+
+    keyset_id: str
+    counter: int
+    amount: int
+
+    @property
+    def key(self) -> ProofKey:
+        return ProofKey(self.keyset_id, self.counter)
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """A token being made: `inputs` are swapped for it and for change to ourselves.
+
+    The first `send_count` outputs of `plan` are the token, the others are change.
+    `taken_msat` leaves the account: `token_msat` to the client, `fee_msat` to the mint.
+    """
+
+    account_id: UUID
+    mint: str
+    unit: str
+    taken_msat: int
+    token_msat: int
+    fee_msat: int
+    inputs: tuple[Spent, ...]
+    plan: Plan
+    send_count: int
+
+
+class Started(Event, frozen=True, kw_only=True):
+    """A refund was asked for: its amount left the account, its proofs are set aside."""
+
+    TOPIC: ClassVar[str] = "refund.started"
+    draft: Draft
+
+    def apply(self, rows: GuardRows, stream: UUID, version: int) -> None:
+        rows.add(self.draft.account_id, -self.draft.taken_msat)
+        for spent in self.draft.inputs:
+            row = rows.proofs.get(spent.key)
+            if row is not None:
+                rows.proofs.put(spent.key, row._replace(state=RESERVED, movement=stream))
+        _open(rows, stream, version, self)
+
+
+class Redrafted(Event, frozen=True, kw_only=True):
+    """The mint refused the outputs asked before; the same inputs are tried with new ones."""
+
+    TOPIC: ClassVar[str] = "refund.redrafted"
+    draft: Draft
+
+    def apply(self, rows: GuardRows, stream: UUID, version: int) -> None:
+        _open(rows, stream, version, self)
+
+
+class Issued(Event, frozen=True, kw_only=True):
+    """The mint signed: the token exists, and can be fetched until it is collected."""
+
+    TOPIC: ClassVar[str] = "refund.issued"
+    draft: Draft
+    proofs: tuple[Signed, ...]
+
+    @property
+    def token_proofs(self) -> tuple[Signed, ...]:
+        return self.proofs[: self.draft.send_count]
+
+    def apply(self, rows: GuardRows, stream: UUID, version: int) -> None:
+        draft = self.draft
+        for spent in draft.inputs:
+            rows.proofs.drop(spent.key)
+        for proof in self.token_proofs:
+            row = ProofRow(
+                draft.mint, draft.unit, proof.amount, OUT, stream, proof.c, proof.e, proof.s
+            )
+            rows.proofs.put(proof.key, row)
+        keep(rows, draft.mint, draft.unit, self.proofs[draft.send_count :])
+        rows.movements.put(
+            stream, MovementRow(ISSUED, version, draft.account_id, draft.mint, self.at)
+        )
+
+
+class Cancelled(Event, frozen=True, kw_only=True):
+    """The mint certainly did not make the token; the amount is the account's again."""
+
+    TOPIC: ClassVar[str] = "refund.cancelled"
+    draft: Draft
+    reason: str
+
+    def apply(self, rows: GuardRows, stream: UUID, _version: int) -> None:
+        rows.add(self.draft.account_id, self.draft.taken_msat)
+        for spent in self.draft.inputs:
+            row = rows.proofs.get(spent.key)
+            if row is not None:
+                rows.proofs.put(spent.key, row._replace(state=FREE, movement=None))
+        rows.movements.drop(stream)
+
+
+class Collected(Event, frozen=True, kw_only=True):
+    """The mint says that the token's proofs are spent: the client has its money (NUT-07)."""
+
+    TOPIC: ClassVar[str] = "refund.collected"
+    account_id: UUID
+    mint: str
+    token_msat: int
+    proofs: tuple[Spent, ...]
+
+    def apply(self, rows: GuardRows, stream: UUID, _version: int) -> None:
+        for spent in self.proofs:
+            rows.proofs.drop(spent.key)
+        rows.movements.drop(stream)
+
+
+def _open(rows: GuardRows, stream: UUID, version: int, event: Started | Redrafted) -> None:
+    draft = event.draft
+    draft.plan.use(rows, draft.mint, draft.unit)
+    rows.movements.put(
+        stream, MovementRow(REFUND, version, draft.account_id, draft.mint, event.at)
+    )
+
+
+class Purse(NamedTuple):
+    """Where a refund is to be made: fees by keyset in parts per thousand (NUT-02)."""
+
+    mint: str
+    unit: str
+    keyset_id: str
+    fee_ppk: Mapping[str, int]
+
+    @property
+    def msat_per_unit(self) -> int:
+        return MSAT_PER_UNIT[self.unit]
+
+    def fee(self, inputs: Sequence[Spent]) -> int:
+        """Return what the mint keeps for swapping `inputs`, in the purse's unit."""
+        ppk = sum(self.fee_ppk.get(spent.keyset_id, 0) for spent in inputs)
+        return -(-ppk // PPK)
+
+
+def split(amount: int) -> tuple[int, ...]:
+    """Return the powers of two that add up to `amount`, smallest first (NUT-00).
+
+    >>> split(13)
+    (1, 4, 8)
+    """
+    return tuple(1 << bit for bit in range(amount.bit_length()) if amount >> bit & 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Take what is available, or `amount_msat` of it, for a token made at `purse`.
+
+    Rounded down to the purse's unit; the mint's fee comes out of it. When the purse has
+    less than that, as much as it has. Raises `UnknownAccountError`,
+    `NothingToRefundError`, `PurseShortError`; a repetition returns the newest event.
+    """
+
+    stream: UUID
+    account_id: UUID
+    purse: Purse
+    amount_msat: int | None = None
+
+    def need(self, needs: Needs) -> None:
+        needs.movements.add(self.stream)
+        needs.accounts.add(self.account_id)
+        needs.keysets.add(self.purse.keyset_id)
+        needs.purses.add((self.purse.mint, self.purse.unit))
+
+    def decide(self, rows: GuardRows, at: datetime) -> Entry:
+        if rows.movements.get(self.stream):
+            raise AskTheLogError
+        account = rows.accounts.get(self.account_id)
+        if account is None:
+            raise UnknownAccountError(self.account_id)
+        draft = self._draft(rows, account)
+        return Entry(self.stream, 1, Started(at=at, draft=draft))
+
+    def _draft(self, rows: GuardRows, account: AccountRow) -> Draft:
+        purse = self.purse
+        wanted_msat = account.available_msat
+        if self.amount_msat is not None:
+            wanted_msat = min(wanted_msat, self.amount_msat)
+        wanted = wanted_msat // purse.msat_per_unit
+        if wanted == 0:
+            raise NothingToRefundError(available_msat=account.available_msat)
+        inputs = choose(_free(rows, purse), wanted)
+        taken = min(wanted, sum(spent.amount for spent in inputs))
+        fee = purse.fee(inputs)
+        if not inputs:
+            raise PurseShortError
+        if taken <= fee:
+            raise NothingToRefundError(
+                available_msat=account.available_msat, fee_msat=fee * purse.msat_per_unit
+            )
+        send = split(taken - fee)
+        change = split(sum(spent.amount for spent in inputs) - taken)
+        return Draft(
+            account_id=self.account_id,
+            mint=purse.mint,
+            unit=purse.unit,
+            taken_msat=taken * purse.msat_per_unit,
+            token_msat=(taken - fee) * purse.msat_per_unit,
+            fee_msat=fee * purse.msat_per_unit,
+            inputs=tuple(inputs),
+            plan=Plan.next(rows, purse.mint, purse.keyset_id, send + change),
+            send_count=len(send),
+        )
+
+    def replay(self, history: Sequence[Entry]) -> Entry:
+        return newest(self.stream, history)
+
+
+@dataclass(frozen=True, slots=True)
+class Redraft:
+    """Ask for the same outputs of another keyset after event `version` was refused."""
+
+    stream: UUID
+    version: int
+    draft: Draft
+    keyset_id: str
+
+    def need(self, needs: Needs) -> None:
+        needs.movements.add(self.stream)
+        needs.keysets.add(self.keyset_id)
+
+    def decide(self, rows: GuardRows, at: datetime) -> Entry:
+        _expect(rows, self.stream, REFUND, self.version)
+        amounts = self.draft.plan.amounts
+        plan = Plan.next(rows, self.draft.mint, self.keyset_id, amounts)
+        draft = msgspec.structs.replace(self.draft, plan=plan)
+        return Entry(self.stream, self.version + 1, Redrafted(at=at, draft=draft))
+
+    def replay(self, history: Sequence[Entry]) -> Entry:
+        return newest(self.stream, history)
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """Record the mint's signatures on the outputs drafted in event `version`."""
+
+    stream: UUID
+    version: int
+    draft: Draft
+    proofs: tuple[Signed, ...]
+
+    def need(self, needs: Needs) -> None:
+        needs.movements.add(self.stream)
+
+    def decide(self, rows: GuardRows, at: datetime) -> Entry:
+        _expect(rows, self.stream, REFUND, self.version)
+        issued = Issued(at=at, draft=self.draft, proofs=self.proofs)
+        return Entry(self.stream, self.version + 1, issued)
+
+    def replay(self, history: Sequence[Entry]) -> Entry:
+        collected = isinstance(newest(self.stream, history).event, Collected)
+        return ended(self.stream, history[:-1] if collected else history, Issued)
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Give the amount back: the mint certainly refused the draft of event `version`."""
+
+    stream: UUID
+    version: int
+    draft: Draft
+    reason: str
+
+    def need(self, needs: Needs) -> None:
+        needs.movements.add(self.stream)
+        needs.accounts.add(self.draft.account_id)
+        needs.proofs_of.add(self.stream)
+
+    def decide(self, rows: GuardRows, at: datetime) -> Entry:
+        _expect(rows, self.stream, REFUND, self.version)
+        cancelled = Cancelled(at=at, draft=self.draft, reason=self.reason[:200])
+        return Entry(self.stream, self.version + 1, cancelled)
+
+    def replay(self, history: Sequence[Entry]) -> Entry:
+        return ended(self.stream, history, Cancelled)
+
+
+@dataclass(frozen=True, slots=True)
+class Collect:
+    """Record that the token issued by event `version` was spent by its owner."""
+
+    stream: UUID
+    version: int
+    issued: Issued
+
+    def need(self, needs: Needs) -> None:
+        needs.movements.add(self.stream)
+
+    def decide(self, rows: GuardRows, at: datetime) -> Entry:
+        _expect(rows, self.stream, ISSUED, self.version)
+        draft = self.issued.draft
+        collected = Collected(
+            at=at,
+            account_id=draft.account_id,
+            mint=draft.mint,
+            token_msat=draft.token_msat,
+            proofs=tuple(
+                Spent(keyset_id=proof.keyset_id, counter=proof.counter, amount=proof.amount)
+                for proof in self.issued.token_proofs
+            ),
+        )
+        return Entry(self.stream, self.version + 1, collected)
+
+    def replay(self, history: Sequence[Entry]) -> Entry:
+        return ended(self.stream, history, Collected)
+
+
+def choose(free: Sequence[Spent], wanted: int) -> list[Spent]:
+    """Return few proofs worth at least `wanted`, or the largest there are.
+
+    The smallest single proof that covers it, else the largest ones first, then the
+    smallest that covers what is left: little is spent and little change is made.
+    """
+    chosen: list[Spent] = []
+    left = sorted(free, key=lambda spent: (spent.amount, spent.key), reverse=True)
+    while wanted > 0 and left and len(chosen) < INPUTS_MAX:
+        covering = [spent for spent in left if spent.amount >= wanted]
+        best = covering[-1] if covering else left[0]
+        left.remove(best)
+        chosen.append(best)
+        wanted -= best.amount
+    return chosen
+
+
+def _free(rows: GuardRows, purse: Purse) -> list[Spent]:
+    return [
+        Spent(keyset_id=key.keyset_id, counter=key.counter, amount=row.amount)
+        for key, row in rows.proofs.rows.items()
+        if row.state == FREE and row.mint == purse.mint and row.unit == purse.unit
+    ]
+
+
+def _expect(rows: GuardRows, stream: UUID, kind: str, version: int) -> None:
+    movement = rows.movements.get(stream)
+    if movement is None or movement.kind != kind or movement.version != version:
+        raise AskTheLogError

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import pytest
+
+from domain.bounds import IMAGE_TOKENS_MAX, WEB_SEARCHES_MAX, Bounds, Usage
+from domain.errors import InvalidBoundError
+from domain.pricing import ModelPrice
+
+PLAIN = ModelPrice(id="m", currency="usd")
+LIMITED = ModelPrice(id="m", currency="usd", context_length=10_000, max_completion_tokens=2_000)
+
+
+def bounds(document: dict[str, object], price: ModelPrice = PLAIN, size: int = 100) -> Bounds:
+    return Bounds.of_request(document, size, price)
+
+
+def message(*parts: object) -> dict[str, object]:
+    return {"messages": [{"role": "user", "content": list(parts)}]}
+
+
+def test_the_length_of_the_body_bounds_the_prompt() -> None:
+    assert bounds({}).prompt_tokens_max == 100
+
+
+def test_the_context_bounds_prompt_and_answer() -> None:
+    found = bounds({"max_tokens": 50_000}, LIMITED, size=50_000)
+
+    assert found.prompt_tokens_max == found.completion_tokens_max == 10_000
+    assert found.context_tokens_max == 10_000
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens", "max_output_tokens"])
+def test_each_name_of_the_limit_is_obeyed(name: str) -> None:
+    assert bounds({name: 5}).completion_tokens_max == 5
+
+
+def test_the_larger_of_two_limits_is_the_bound() -> None:
+    assert bounds({"max_tokens": 5, "max_completion_tokens": 7}).completion_tokens_max == 7
+
+
+def test_without_a_limit_the_model_sets_it() -> None:
+    only_context = ModelPrice(id="m", currency="usd", context_length=300)
+
+    assert bounds({"max_tokens": None}, LIMITED).completion_tokens_max == 2_000
+    assert bounds({}, only_context).completion_tokens_max == 300
+    assert bounds({}).completion_tokens_max == 32_000
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens", "n", "best_of"])
+@pytest.mark.parametrize("value", [0, -1, 10**9, 1.0, "5", True, [], {}])
+def test_a_senseless_limit_is_refused_by_its_name(name: str, value: object) -> None:
+    with pytest.raises(InvalidBoundError, match=f"^{name} must be an integer"):
+        bounds({name: value})
+
+
+@pytest.mark.parametrize(
+    ("document", "choices"),
+    [
+        ({}, 1),
+        ({"n": 3}, 3),
+        ({"n": 2, "best_of": 5}, 5),
+        ({"prompt": ["a", "b"], "n": 2}, 4),
+        ({"prompt": [[1, 2], [3]]}, 2),
+        ({"prompt": [1, 2, 3]}, 1),
+        ({"prompt": []}, 1),
+        ({"input": ["a", "b", "c"]}, 3),
+        ({"input": [{"role": "user"}]}, 1),
+    ],
+)
+def test_every_answer_that_is_paid_for_counts(
+    document: dict[str, object], choices: int
+) -> None:
+    assert bounds(document).choices == choices
+
+
+def test_each_of_several_prompts_has_a_context_of_its_own() -> None:
+    found = bounds({"input": ["a"] * 3}, LIMITED, size=50_000)
+
+    assert found.prompt_tokens_max == 30_000
+    assert found.context_tokens_max is None
+
+
+def test_pictures_are_counted_and_allowed_for() -> None:
+    found = bounds(message({"type": "text"}, {"type": "image_url"}, {"type": "input_image"}))
+
+    assert found.images == 2
+    assert found.prompt_tokens_max == 100 + 2 * IMAGE_TOKENS_MAX
+
+
+@pytest.mark.parametrize(
+    "document", [message({"type": "file"}), {"previous_response_id": "resp_1"}]
+)
+def test_what_does_not_show_its_size_may_fill_the_context(document: dict[str, object]) -> None:
+    assert bounds(document, LIMITED).prompt_tokens_max == 10_000
+
+
+@pytest.mark.parametrize(
+    ("document", "searches"),
+    [
+        ({}, 0),
+        ({"web_search_options": {}}, 1),
+        ({"plugins": [{"id": "web"}]}, 1),
+        ({"tools": [{"type": "function"}, 1]}, 0),
+        ({"tools": [{"type": "web_search_preview"}]}, WEB_SEARCHES_MAX),
+        ({"tools": [{"type": "web_search_20250305", "max_uses": 3}]}, 3),
+    ],
+)
+def test_invited_searches_are_counted(document: dict[str, object], searches: int) -> None:
+    assert bounds(document).web_searches == searches
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        {"messages": 1},
+        {"messages": [1, None, {"content": 5}, {"content": [1, {"type": 2}, {}]}]},
+        {"tools": "x", "input": {"a": 1}},
+    ],
+)
+def test_a_senseless_body_does_not_break_the_bounds(hostile: dict[str, object]) -> None:
+    assert bounds(hostile).images == 0
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        Usage(prompt_tokens=101),
+        Usage(completion_tokens=11),
+        Usage(images=1),
+        Usage(web_searches=1),
+    ],
+)
+def test_more_than_the_bounds_is_not_admitted(usage: Usage) -> None:
+    found = bounds({"max_tokens": 10})
+
+    assert found.admit(Usage(prompt_tokens=100, completion_tokens=10))
+    assert not found.admit(usage)

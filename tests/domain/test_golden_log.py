@@ -1,0 +1,76 @@
+"""The log is for ever: events.jsonl holds one line of each kind, as it was first written.
+
+That file is never edited. A kind that is new gets a line of its own, at the end; if a line
+that is there no longer passes, then the code is wrong, for databases hold such lines.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from domain.event import EventCodec
+from domain.posting import KINDS, postings
+from projections.books import Books
+
+
+class Line(msgspec.Struct):
+    topic: str
+    state: msgspec.Raw
+
+
+CODEC = EventCodec(KINDS)
+TEXT = Path(__file__).with_name("events.jsonl").read_bytes()
+LINES = [msgspec.json.decode(line, type=Line) for line in TEXT.splitlines()]
+EACH = pytest.mark.parametrize("line", LINES, ids=[line.topic for line in LINES])
+
+
+def test_every_kind_of_event_has_a_line_and_only_one() -> None:
+    assert sorted(line.topic for line in LINES) == sorted(kind.TOPIC for kind in KINDS)
+
+
+@EACH
+def test_what_was_written_once_is_read_and_would_be_written_alike(line: Line) -> None:
+    event = CODEC.decode(line.topic, bytes(line.state))
+
+    assert CODEC.encode(event) == bytes(line.state)
+
+
+@EACH
+def test_every_field_is_set_so_that_none_can_be_lost(line: Line) -> None:
+    event = CODEC.decode(line.topic, bytes(line.state))
+
+    written = msgspec.json.decode(line.state)
+
+    assert set(written) == {field.encode_name for field in msgspec.structs.fields(event)}
+
+
+@EACH
+def test_what_was_written_once_moves_the_same_money(line: Line) -> None:
+    event = CODEC.decode(line.topic, bytes(line.state))
+    books = Books()
+
+    books.post(event)
+
+    assert books.total_msat == 0
+    assert [posting.amount_msat for posting in postings(event)] == MOVED_MSAT[line.topic]
+
+
+MOVED_MSAT = {
+    "hold.held": [60_000],
+    "hold.charged": [60_000, 15_000, 1],
+    "hold.released": [60_000],
+    "deposit.received": [],
+    "deposit.replanned": [],
+    "deposit.credited": [100_000, 1_000],
+    "deposit.refused": [],
+    "refund.started": [60_000],
+    "refund.redrafted": [],
+    "refund.issued": [59_000, 1_000],
+    "refund.cancelled": [60_000],
+    "refund.collected": [59_000],
+    "rate.observed": [],
+    "prices.adopted": [],
+}

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from domain import identity
+from tests.domain.given import ALICE, BOB
+
+
+def test_names_are_for_ever() -> None:
+    """A changed line here is money nobody finds again."""
+    names = [
+        identity.account_of_key("sk-test"),
+        identity.account_of_token("a"),
+        identity.deposit_of_token("a"),
+        identity.hold_of_request(ALICE, "r"),
+        identity.prices_of_version("p1"),
+    ]
+
+    assert [str(each) for each in names] == [
+        "6ed7669c-200a-580f-a680-5c2c1b8442ab",
+        "9f644fec-2e7d-5067-989b-ad0f40009f62",
+        "ab346e9d-828b-510c-929a-c47ad96179e7",
+        "3697a05b-3205-52ed-a345-46bb675e990d",
+        "a9f0faba-b0fc-5eeb-9e9b-185a33f06073",
+    ]
+
+
+def test_different_things_have_different_names() -> None:
+    names = {
+        identity.account_of_key("a"),
+        identity.account_of_token("a"),
+        identity.deposit_of_token("a"),
+        identity.prices_of_version("a"),
+        identity.hold_of_request(ALICE, "a"),
+        identity.hold_of_request(BOB, "a"),
+        identity.hold_of_request(ALICE, "b"),
+    }
+
+    assert len(names) == 7

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import pytest
+
+from domain.deposit import Plan, Refused, Replanned
+from domain.event import Event
+from domain.hold import Charged, Held, Released
+from domain.posting import (
+    EARNED,
+    KINDS,
+    REFUNDS_IN_FLIGHT,
+    SHORTFALL,
+    TOKENS_OUTSTANDING,
+    Posting,
+    available,
+    held,
+    mint,
+    postings,
+)
+from domain.prices import PricesAdopted
+from domain.rate import RateObserved
+from domain.refund import Cancelled, Collected, Draft, Issued, Redrafted, Started
+from tests.domain.given import (
+    ALICE,
+    AT,
+    KEYSET,
+    MINT,
+    TERMS,
+    USAGE,
+    claim,
+    credited,
+    deposited,
+    received,
+)
+
+FREE, HELD, BANK = available(ALICE), held(ALICE), mint(MINT)
+DRAFT = Draft(
+    account_id=ALICE,
+    mint=MINT,
+    unit="sat",
+    taken_msat=50_000,
+    token_msat=49_000,
+    fee_msat=1_000,
+    inputs=(),
+    plan=Plan(keyset_id=KEYSET, counter_from=0, amounts=()),
+    send_count=0,
+)
+
+
+def charged(cost_msat: int, from_hold: int, from_available: int = 0, short: int = 0) -> Charged:
+    return Charged(
+        at=AT,
+        account_id=ALICE,
+        held_msat=60,
+        cost_msat=cost_msat,
+        from_hold_msat=from_hold,
+        from_available_msat=from_available,
+        shortfall_msat=short,
+        terms=TERMS,
+        usage=USAGE,
+    )
+
+
+MOVES: list[tuple[Event, list[Posting]]] = [
+    (
+        Held(at=AT, account_id=ALICE, amount_msat=60, owner="w", terms=TERMS),
+        [Posting(FREE, HELD, 60)],
+    ),
+    (charged(20, 20), [Posting(HELD, EARNED, 20), Posting(HELD, FREE, 40)]),
+    (charged(60, 60), [Posting(HELD, EARNED, 60)]),
+    (charged(0, 0), [Posting(HELD, FREE, 60)]),
+    (
+        charged(100, 60, 30, 10),
+        [Posting(HELD, EARNED, 60), Posting(FREE, EARNED, 30), Posting(SHORTFALL, EARNED, 10)],
+    ),
+    (
+        Released(at=AT, account_id=ALICE, held_msat=60, reason="no"),
+        [Posting(HELD, FREE, 60)],
+    ),
+    (received().event, []),
+    (Replanned(at=AT, claim=claim(), plan=DRAFT.plan), []),
+    (deposited()[1].event, [Posting(BANK, FREE, 100_000)]),
+    (Refused(at=AT, account_id=ALICE, mint=MINT, code=0, reason="", final=False), []),
+    (Started(at=AT, draft=DRAFT), [Posting(FREE, REFUNDS_IN_FLIGHT, 50_000)]),
+    (Redrafted(at=AT, draft=DRAFT), []),
+    (
+        Issued(at=AT, draft=DRAFT, proofs=()),
+        [
+            Posting(REFUNDS_IN_FLIGHT, TOKENS_OUTSTANDING, 49_000),
+            Posting(REFUNDS_IN_FLIGHT, BANK, 1_000),
+        ],
+    ),
+    (
+        Cancelled(at=AT, draft=DRAFT, reason="no"),
+        [Posting(REFUNDS_IN_FLIGHT, FREE, 50_000)],
+    ),
+    (
+        Collected(at=AT, account_id=ALICE, mint=MINT, token_msat=49_000, proofs=()),
+        [Posting(TOKENS_OUTSTANDING, BANK, 49_000)],
+    ),
+    (RateObserved(at=AT, btc_usd="1", sources=()), []),
+    (PricesAdopted(at=AT, version="p1", document={}), []),
+]
+
+
+@pytest.mark.parametrize(
+    ("event", "arrows"),
+    MOVES,
+    ids=[f"{place}-{event.TOPIC}" for place, (event, _arrows) in enumerate(MOVES)],
+)
+def test_money_goes_from_here_to_there(event: Event, arrows: list[Posting]) -> None:
+    assert postings(event) == arrows
+    assert all(arrow.amount_msat > 0 for arrow in arrows)
+
+
+def test_no_kind_of_event_is_left_out() -> None:
+    assert {type(event) for event, _arrows in MOVES} == set(KINDS)
+    assert set(_all_kinds(Event)) == set(KINDS)
+
+
+def test_the_fee_of_the_mint_is_a_posting_of_its_own() -> None:
+    end = credited(received(sat=100, fee_sat=3))
+
+    assert postings(end.event) == [Posting(BANK, FREE, 100_000), Posting(FREE, BANK, 3_000)]
+
+
+def _all_kinds(kind: type[Event]) -> list[type[Event]]:
+    return [each for each in kind.__subclasses__() if each.__module__.startswith("domain.")]
