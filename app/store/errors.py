@@ -1,0 +1,28 @@
+"""What the store can fail at.
+
+StoreError
+├── StoreUnavailableError    the database cannot be reached or written to just now
+├── StoreBusyError           the database did not answer in time
+└── SchemaTooNewError        the database was written by a newer version of this program
+"""
+
+from __future__ import annotations
+
+
+class StoreError(Exception):
+    """The store failed."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or (type(self).__doc__ or "").split("\n", 1)[0])
+
+
+class StoreUnavailableError(StoreError):
+    """The database cannot be reached or written to just now; nothing was recorded."""
+
+
+class StoreBusyError(StoreError):
+    """The database did not answer in time; what was asked may have been recorded."""
+
+
+class SchemaTooNewError(StoreError):
+    """The database was written by a newer version of this program."""

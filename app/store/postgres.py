@@ -1,0 +1,412 @@
+"""The PostgreSQL store: the same log and guard rows, for many hosts at once."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+from zlib import crc32
+
+import psycopg
+from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
+from psycopg.rows import tuple_row
+
+from app.store.errors import SchemaTooNewError, StoreBusyError, StoreUnavailableError
+from app.store.mapper import LedgerMapper
+from app.store.reads import Query, Reads, translated
+from app.store.seal_tables import POSTGRES_SEALS
+from app.store.tables import (
+    BALANCE,
+    FOLLOWED,
+    FOLLOWER,
+    FOLLOWS,
+    GUARD_TABLES,
+    INDEXES,
+    KEYSET_COUNTER,
+    OPEN_HOLD,
+    OPEN_MOVEMENT,
+    POSTGRES_TYPES,
+    PROOF,
+    GuardTable,
+    create_table,
+    write_lines,
+)
+from domain.batch import Answer, Decided, decide
+from domain.command import Command, Needs
+from domain.errors import LedgerBrokenError
+from domain.guards import FREE, AccountRow, GuardRows
+from projections.sheets import SHEETS
+from domain.event import Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from uuid import UUID
+
+    from projections.sheet import Sheet
+
+SCHEMA_VERSION = 1
+ATTEMPTS_MAX = 5
+CONNECT_TIMEOUT_S = 10
+LOG_LOCK = 0x7A11_571C
+"""Advisory lock that orders the log: who inserts events holds it until its commit."""
+SCHEMA_LOCK = LOG_LOCK + 1
+
+APPEND_ONLY = (
+    """CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS
+       $$ BEGIN RAISE EXCEPTION 'the log is append-only'; END $$""",
+    """CREATE OR REPLACE TRIGGER stored_events_append_only
+       BEFORE UPDATE OR DELETE ON stored_events
+       FOR EACH ROW EXECUTE FUNCTION refuse_change()""",
+    """CREATE OR REPLACE TRIGGER stored_events_no_truncate
+       BEFORE TRUNCATE ON stored_events
+       FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()""",
+)
+
+INSERT_EVENTS = (
+    "INSERT INTO stored_events (originator_id, originator_version, topic, state)"
+    " SELECT * FROM unnest(%s::uuid[], %s::bigint[], %s::text[], %s::bytea[])"
+)
+CHANGES = "unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::text[])"
+CHANGE_BALANCES = (
+    "UPDATE balance AS b SET available_msat = b.available_msat + c.available_msat,"
+    " held_msat = b.held_msat + c.held_msat, mint = c.mint, unit = c.unit"
+    f" FROM {CHANGES} AS c (account_id, available_msat, held_msat, mint, unit)"
+    " WHERE b.account_id = c.account_id"
+)
+OPEN_BALANCES = (
+    "INSERT INTO balance AS b (account_id, available_msat, held_msat, mint, unit)"
+    f" SELECT * FROM {CHANGES}"
+    " ON CONFLICT (account_id) DO UPDATE SET"
+    " available_msat = b.available_msat + excluded.available_msat,"
+    " held_msat = b.held_msat + excluded.held_msat,"
+    " mint = excluded.mint, unit = excluded.unit"
+)
+
+
+class PostgresStore(Reads):
+    """The log and the guard rows in one PostgreSQL database.
+
+    Reads may come from anywhere. `commit` is for one caller at a time, the committer.
+    """
+
+    engine = "postgresql"
+    position = "notification_id"
+
+    def __init__(self, url: str, sheets: Sequence[Sheet] = SHEETS) -> None:
+        self.url = url
+        parts = urlsplit(url)
+        self._datastore = PostgresDatastore(
+            dbname=parts.path.lstrip("/"),
+            host=parts.hostname or "127.0.0.1",
+            port=parts.port or 5432,
+            user=unquote(parts.username or "postgres"),
+            password=unquote(parts.password or ""),
+            pool_size=1,
+            # Else each pooled connection that a restarted server dropped fails one reader.
+            pre_ping=True,
+            max_overflow=7,
+        )
+        super().__init__(PostgresApplicationRecorder(self._datastore), LedgerMapper(), sheets)
+        self._writer: psycopg.Connection[tuple[Any, ...]] | None = None
+
+    def create(self) -> None:
+        """Make the tables that are missing; harmless when called again, by anybody.
+
+        Raises `SchemaTooNewError`, `StoreUnavailableError`.
+        """
+        with self._translated(), self._connection().transaction():
+            db = self._connection()
+            db.execute("SELECT pg_advisory_xact_lock(%s)", (SCHEMA_LOCK,))
+            db.execute("CREATE TABLE IF NOT EXISTS schema_version (version int NOT NULL)")
+            found = db.execute("SELECT version FROM schema_version").fetchone()
+            if found and found[0] > SCHEMA_VERSION:
+                raise SchemaTooNewError(
+                    f"the database has schema {found[0]}, this program knows {SCHEMA_VERSION}"
+                )
+            if found is None:
+                self.recorder.create_table()
+                for statement in (*APPEND_ONLY, *self._tables(), *INDEXES, *POSTGRES_SEALS):
+                    db.execute(statement)
+                db.execute("INSERT INTO schema_version VALUES (%s)", (SCHEMA_VERSION,))
+
+    def commit(self, commands: Sequence[Command]) -> list[Answer]:
+        """Decide `commands` and record what happens, all in one durable transaction.
+
+        Returns one answer for each. Raises `StoreUnavailableError`, then none is recorded;
+        `StoreBusyError` when the server was lost and cannot be asked whether it committed.
+        """
+        asked: set[UUID] = set()
+        for _ in range(ATTEMPTS_MAX):
+            decided = Decided()
+            try:
+                self._try(commands, asked, decided)
+            except psycopg.errors.UniqueViolation:
+                # Somebody recorded one of these movements before: the log has the answer.
+                asked.update(command.stream for command in commands)
+                continue
+            except psycopg.IntegrityError as error:
+                raise LedgerBrokenError(str(error)) from error
+            except psycopg.OperationalError as error:
+                self._forget_connection()
+                if not self._was_recorded(decided.entries):
+                    raise StoreUnavailableError(f"PostgreSQL: {error}") from error
+            if not decided.unanswered:
+                return [answer for answer in decided.answers if answer is not None]
+            asked.update(commands[position].stream for position in decided.unanswered)
+        raise LedgerBrokenError("a batch of commands could not be decided")
+
+    def replace_guards(self, fold_tail: Callable[[], GuardRows]) -> None:
+        """Swap all guard rows for `fold_tail()`'s, while every writer waits."""
+        names = ", ".join(table.name for table in GUARD_TABLES)
+        with self._translated(), self._connection().transaction():
+            db = self._connection()
+            db.execute(f"LOCK TABLE {names} IN EXCLUSIVE MODE")
+            db.execute("SELECT pg_advisory_xact_lock(%s)", (LOG_LOCK,))
+            rows = fold_tail()
+            for table in GUARD_TABLES:
+                # TRUNCATE would wait for every reader, and show some of them no rows at all.
+                db.execute(f"DELETE FROM {table.name}")
+                _upsert(db, table, rows)
+
+    def follow(self, name: str, after: int, page: Sequence[tuple[int, Entry]]) -> bool:
+        """Add what `page` tells to a follower's table, and its position, together.
+
+        Does nothing and returns False unless the follower has read exactly up to `after`:
+        what is added up must not be told twice.
+        """
+        sheet = self.sheets[name]
+        lines = sheet.told(page)
+        with (
+            self._translated(),
+            self._connection().transaction(),
+            self._connection().cursor() as cursor,
+        ):
+            cursor.execute(_places(FOLLOWS), (name,))
+            cursor.execute(_places(FOLLOWED), (page[-1][0], name, after))
+            told = cursor.rowcount == 1
+            if told:
+                cursor.executemany(_places(write_lines(sheet)), lines)
+        return told
+
+    def forget(self, name: str) -> None:
+        """Drop all that a follower has told, and how far it had read."""
+        with self._translated(), self._connection().transaction():
+            # In the order in which `follow` locks them.
+            self._connection().execute("DELETE FROM follower WHERE name = %s", (name,))
+            self._connection().execute(f"TRUNCATE {self.sheets[name].name}")
+
+    @contextmanager
+    def transaction(self) -> Iterator[Query]:
+        """Open one durable transaction, for rows that commit no event and guard nothing.
+
+        Raises `StoreUnavailableError`; then nothing of it was kept.
+        """
+        with self._translated(), self._connection().transaction():
+
+            def query(statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+                found = self._connection().execute(_places(statement), values)
+                return found.fetchall() if found.description else []
+
+            yield query
+
+    def close(self) -> None:
+        self._forget_connection()
+        self._datastore.close()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Query]:
+        with translated(), self._datastore.transaction(commit=False) as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            rows = cursor.connection.cursor(row_factory=tuple_row)
+
+            def query(statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+                return rows.execute(_places(statement).encode(), tuple(values)).fetchall()
+
+            yield query
+
+    def _try(self, commands: Sequence[Command], asked: set[UUID], decided: Decided) -> None:
+        """Fill `decided`, and record its entries if every command has its answer."""
+        db = self._connection()
+        with db.transaction():
+            rows = _load(db, commands)
+            before = dict(rows.accounts.rows)
+            # Read behind the locks: what ended a movement before is in its history by now.
+            histories = {stream: self._history(db, stream) for stream in asked}
+            found = decide(commands, rows, datetime.now(UTC), histories)
+            decided.answers, decided.unanswered = found.answers, found.unanswered
+            if not found.unanswered and found.entries:
+                decided.entries = found.entries
+                with db.pipeline():
+                    self._write(db, rows, before, found.entries)
+
+    def _history(self, db: psycopg.Connection[tuple[Any, ...]], stream: UUID) -> list[Entry]:
+        found = db.execute(
+            "SELECT originator_version, topic, state FROM stored_events"
+            " WHERE originator_id = %s ORDER BY originator_version",
+            (stream,),
+        )
+        decode = self.mapper.decode
+        return [Entry(stream, version, decode(topic, state)) for version, topic, state in found]
+
+    def _write(
+        self,
+        db: psycopg.Connection[tuple[Any, ...]],
+        rows: GuardRows,
+        before: dict[UUID, AccountRow],
+        entries: Sequence[Entry],
+    ) -> None:
+        _change_balances(db, rows, before)
+        for table in GUARD_TABLES:
+            if table is not BALANCE:
+                _delete(db, table, rows)
+                _upsert(db, table, rows)
+        encoded = [self.mapper.encode(entry) for entry in entries]
+        # Taken last, so that it is held for the insert alone: followers that read "behind
+        # position n" must never see a later position before an earlier one.
+        db.execute("SELECT pg_advisory_xact_lock(%s)", (LOG_LOCK,))
+        db.execute("NOTIFY stored_events")
+        db.execute(INSERT_EVENTS, [list(column) for column in zip(*encoded, strict=True)])
+
+    def _tables(self) -> Iterator[str]:
+        for table in GUARD_TABLES:
+            yield table.create(POSTGRES_TYPES)
+        yield FOLLOWER
+        for sheet in self.sheets.values():
+            yield create_table(sheet.name, sheet.columns, sheet.key_count, POSTGRES_TYPES)
+            yield from sheet.indexes
+
+    def _was_recorded(self, entries: Sequence[Entry]) -> bool:
+        """Tell whether a transaction whose connection broke was committed after all."""
+        if not entries:
+            return False
+        try:
+            return entries[0] in self.history(entries[0].stream)
+        except StoreUnavailableError as error:
+            raise StoreBusyError from error
+
+    def _connection(self) -> psycopg.Connection[tuple[Any, ...]]:
+        if self._writer is None or self._writer.closed:
+            self._writer = psycopg.connect(
+                self.url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S
+            )
+        return self._writer
+
+    def _forget_connection(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except psycopg.Error as error:
+            self._forget_connection()
+            raise StoreUnavailableError(f"PostgreSQL: {error}") from error
+
+
+def _places(statement: str) -> str:
+    return statement.replace("?", "%s")
+
+
+def _load(db: psycopg.Connection[tuple[Any, ...]], commands: Sequence[Command]) -> GuardRows:
+    needs = Needs()
+    for command in commands:
+        command.need(needs)
+    rows = GuardRows()
+    wanted = (
+        (BALANCE, needs.accounts, " ORDER BY 1 FOR UPDATE"),
+        (OPEN_HOLD, needs.holds, ""),
+        (KEYSET_COUNTER, needs.keysets, ""),
+        (OPEN_MOVEMENT, needs.movements, ""),
+    )
+    # One round trip for all of them. Locks are taken in one order everywhere, so that two
+    # batches wait for each other in a line and never in a circle.
+    with db.pipeline():
+        for number in _numbers(needs):
+            db.execute("SELECT pg_advisory_xact_lock(%s)", (number,))
+        cursors = [
+            (
+                table,
+                db.execute(
+                    f"{table.select()} WHERE {table.keys[0]} = ANY(%s){tail}", [list(keys)]
+                ),
+            )
+            for table, keys, tail in wanted
+            if keys
+        ]
+    for table, cursor in cursors:
+        table.of(rows).rows.update(table.build(row) for row in cursor)
+    for mint, unit in needs.purses:
+        _load_proofs(db, rows, "mint = %s AND unit = %s AND state = %s", (mint, unit, FREE))
+    for movement in needs.proofs_of:
+        _load_proofs(db, rows, "movement_id = %s", (movement,))
+    return rows
+
+
+def _numbers(needs: Needs) -> list[int]:
+    """Return the locks of keysets and purses: they are not rows, which may not exist yet."""
+    names = {*needs.keysets, *(f"{mint} {unit}" for mint, unit in needs.purses)}
+    return sorted({LOG_LOCK << 32 | crc32(name.encode()) for name in names})
+
+
+def _load_proofs(
+    db: psycopg.Connection[tuple[Any, ...]],
+    rows: GuardRows,
+    where: str,
+    values: tuple[Any, ...],
+) -> None:
+    found = db.execute(f"{PROOF.select()} WHERE {where}", values)
+    rows.proofs.rows.update(PROOF.build(row) for row in found)
+
+
+def _change_balances(
+    db: psycopg.Connection[tuple[Any, ...]],
+    rows: GuardRows,
+    before: dict[UUID, AccountRow],
+) -> None:
+    changed = sorted(rows.accounts.changed)
+    known = [account_id for account_id in changed if account_id in before]
+    fresh = [account_id for account_id in changed if account_id not in before]
+    for statement, accounts in ((CHANGE_BALANCES, known), (OPEN_BALANCES, fresh)):
+        if accounts:
+            changes = [_difference(account_id, rows, before) for account_id in accounts]
+            db.execute(statement, [list(column) for column in zip(*changes, strict=True)])
+
+
+def _difference(
+    account_id: UUID, rows: GuardRows, before: dict[UUID, AccountRow]
+) -> tuple[UUID, int, int, str, str]:
+    # Differences, not results: two hosts may credit a new account at the same moment,
+    # when there is no row yet that the first of them could lock.
+    row = rows.accounts.rows[account_id]
+    old = before.get(account_id, AccountRow(0, 0, "", ""))
+    available_msat = row.available_msat - old.available_msat
+    return account_id, available_msat, row.held_msat - old.held_msat, row.mint, row.unit
+
+
+def _delete(
+    db: psycopg.Connection[tuple[Any, ...]], table: GuardTable, rows: GuardRows
+) -> None:
+    here = table.of(rows)
+    gone = [key for key in here.changed if key not in here.rows]
+    if not gone:
+        return
+    if table.key_count == 1:
+        db.execute(f"DELETE FROM {table.name} WHERE {table.keys[0]} = ANY(%s)", [gone])
+        return
+    with db.cursor() as cursor:
+        cursor.executemany(table.delete("%s"), gone)
+
+
+def _upsert(
+    db: psycopg.Connection[tuple[Any, ...]], table: GuardTable, rows: GuardRows
+) -> None:
+    here = table.of(rows)
+    kept = [table.flatten(key, here.rows[key]) for key in here.changed if key in here.rows]
+    if not kept:
+        return
+    places = ", ".join(f"%s::{POSTGRES_TYPES[kind]}[]" for _, kind in table.columns)
+    statement = table.upsert(f"SELECT * FROM unnest({places})")
+    db.execute(statement, [list(column) for column in zip(*kept, strict=True)])

@@ -1,0 +1,197 @@
+"""What both stores can tell: the log in order, one movement's history, the guard rows."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from eventsourcing.persistence import PersistenceError
+
+from app.store.errors import StoreUnavailableError
+from app.store.tables import (
+    BALANCE,
+    GUARD_TABLES,
+    NEWEST_RATE,
+    OPEN_HOLD,
+    OPEN_MOVEMENT,
+    PROOF,
+    GuardTable,
+)
+from domain.guards import (
+    FREE,
+    NEWEST,
+    AccountRow,
+    GuardRows,
+    HoldRow,
+    MovementRow,
+    ProofKey,
+    ProofRow,
+    RateRow,
+)
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from uuid import UUID
+
+    from eventsourcing.persistence import ApplicationRecorder
+
+    from app.store.mapper import LedgerMapper
+    from domain.event import Entry
+    from projections.sheet import Sheet
+
+Query = Callable[..., list[tuple[Any, ...]]]
+"""`query(statement, values)`: places for values are question marks, in both engines."""
+
+PAGE = 5_000
+POSITION_MAX = (1 << 63) - 1
+
+
+class Placed(NamedTuple):
+    """An entry and its position in the log; positions rise, with gaps."""
+
+    position: int
+    entry: Entry
+
+
+class PurseTotal(NamedTuple):
+    """What we hold at a mint in one unit and state (free, reserved, out)."""
+
+    mint: str
+    unit: str
+    state: str
+    amount: int
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise what the library says of a lost database as our `StoreUnavailableError`."""
+    try:
+        yield
+    except PersistenceError as error:
+        raise StoreUnavailableError(str(error)) from error
+
+
+class Reads(ABC):
+    """Reading, the same for both engines; `position` is the log's column for positions."""
+
+    engine: ClassVar[str]
+    position: ClassVar[str]
+
+    def __init__(
+        self, recorder: ApplicationRecorder, mapper: LedgerMapper, sheets: Sequence[Sheet]
+    ) -> None:
+        self.recorder: Any = recorder
+        self.mapper = mapper
+        self.sheets = {sheet.name: sheet for sheet in sheets}
+
+    @abstractmethod
+    def snapshot(self) -> AbstractContextManager[Query]:
+        """Open one consistent view; everything queried in it is of the same moment."""
+
+    def history(self, stream: UUID) -> list[Entry]:
+        """Return all entries of a movement, oldest first; none if it never began."""
+        with translated():
+            return self.mapper.entries(self.recorder.select_events(stream))
+
+    def log(self, after: int = 0, upto: int | None = None) -> Iterator[list[Placed]]:
+        """Yield the log behind position `after`, in pages, in order."""
+        # Not by the library's notifications: an object for each, made and thrown away,
+        # takes longer than reading and decoding the event.
+        select = (
+            f"SELECT {self.position}, originator_id, originator_version, topic, state"
+            f" FROM stored_events WHERE {self.position} > ? AND {self.position} <= ?"
+            f" ORDER BY {self.position} LIMIT {PAGE}"
+        )
+        last = POSITION_MAX if upto is None else upto
+        while True:
+            with self.snapshot() as query:
+                found = query(select, (after, last))
+            if not found:
+                return
+            positions, *stored = zip(*found, strict=True)
+            after = positions[-1]
+            yield list(map(Placed, positions, self.mapper.read(*stored)))
+
+    def head(self) -> int:
+        """Return the position of the newest entry, 0 for an empty log."""
+        with translated():
+            return self.recorder.max_notification_id() or 0
+
+    def kept(self) -> tuple[int, GuardRows]:
+        """Return all guard rows and the newest position, both of the same moment."""
+        rows = GuardRows()
+        with self.snapshot() as query:
+            head = query(f"SELECT MAX({self.position}) FROM stored_events")[0][0] or 0
+            for table in GUARD_TABLES:
+                built = (table.build(values) for values in query(table.select()))
+                table.of(rows).rows.update(built)
+        return head, rows
+
+    def follower_position(self, name: str) -> int:
+        """Return how far the follower `name` has read, 0 if it never did."""
+        with self.snapshot() as query:
+            found = query("SELECT position FROM follower WHERE name = ?", [name])
+        return found[0][0] if found else 0
+
+    def account(self, account_id: UUID) -> AccountRow | None:
+        """Return what an account has, `None` if nothing was ever credited to it."""
+        found = self._rows(BALANCE, "WHERE account_id = ?", account_id)
+        return found[0][1] if found else None
+
+    def open_holds(self, owner: str) -> list[tuple[UUID, HoldRow]]:
+        """Return the holds that the process `owner` has not ended."""
+        return self._rows(OPEN_HOLD, "WHERE owner = ?", owner)
+
+    def hold_owners(self) -> list[str]:
+        """Return the processes that have holds open."""
+        with self.snapshot() as query:
+            return [row[0] for row in query("SELECT DISTINCT owner FROM open_hold")]
+
+    def open_movements(self) -> list[tuple[UUID, MovementRow]]:
+        """Return the deposits and refunds without an end, oldest first."""
+        return self._rows(OPEN_MOVEMENT, "ORDER BY at, stream")
+
+    def movements_of(self, account_id: UUID, kind: str) -> list[tuple[UUID, MovementRow]]:
+        """Return an account's unfinished movements of one kind, newest first."""
+        where = "WHERE account_id = ? AND kind = ? ORDER BY at DESC"
+        return self._rows(OPEN_MOVEMENT, where, account_id, kind)
+
+    def rate(self) -> RateRow | None:
+        """Return the newest rate observed, if any."""
+        found = self._rows(NEWEST_RATE, "WHERE name = ?", NEWEST)
+        return found[0][1] if found else None
+
+    def proofs_of(self, movement: UUID) -> dict[ProofKey, ProofRow]:
+        """Return the proofs that a movement has set aside or issued."""
+        return dict(self._rows(PROOF, "WHERE movement_id = ?", movement))
+
+    def proofs(self, keys: Sequence[ProofKey]) -> dict[ProofKey, ProofRow]:
+        """Return the rows of `keys` that we still hold."""
+        with self.snapshot() as query:
+            select = f"{PROOF.select()} WHERE {PROOF.where('?')}"
+            return dict(PROOF.build(row) for key in keys for row in query(select, key))
+
+    def purses(self) -> list[PurseTotal]:
+        """Return what we hold, by mint, unit and state."""
+        with self.snapshot() as query:
+            return [
+                PurseTotal(mint, unit, state, int(amount))
+                for mint, unit, state, amount in query(
+                    "SELECT mint, unit, state, SUM(amount) FROM proof"
+                    " GROUP BY mint, unit, state ORDER BY mint, unit, state"
+                )
+            ]
+
+    def free(self, mint: str, unit: str) -> int:
+        """Return what is unspent and not set aside at `mint`, in `unit`."""
+        return sum(
+            total.amount
+            for total in self.purses()
+            if (total.mint, total.unit, total.state) == (mint, unit, FREE)
+        )
+
+    def _rows(self, table: GuardTable, tail: str, *values: Any) -> list[tuple[Any, Any]]:
+        with self.snapshot() as query:
+            return [table.build(row) for row in query(f"{table.select()} {tail}", values)]

@@ -1,0 +1,239 @@
+"""The guard tables: their columns in both engines, and how a row is written and read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from domain.guards import (
+    AccountRow,
+    GuardRows,
+    HoldRow,
+    KeysetRow,
+    MovementRow,
+    ProofKey,
+    ProofRow,
+    RateRow,
+    Table,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from projections.sheet import Sheet
+
+Columns = tuple[tuple[str, str], ...]
+
+SQLITE_TYPES = {"uuid": "TEXT", "text": "TEXT", "int": "INTEGER", "time": "TEXT"}
+POSTGRES_TYPES = {"uuid": "uuid", "text": "text", "int": "bigint", "time": "timestamptz"}
+AMOUNTS_NEVER_NEGATIVE = ("available_msat", "held_msat", "amount_msat", "next_counter")
+
+
+@dataclass(frozen=True)
+class GuardTable:
+    """One guard table: `columns` are (name, kind) pairs, the first `key_count` its key.
+
+    `flatten(key, row)` gives a row's values in the order of the columns, with identifiers
+    and times as text (SQLite); `build(values)` is its inverse for both engines. What makes
+    its identifiers may be handed to it, `build(values, identify)`.
+    """
+
+    name: str
+    attribute: str
+    key_count: int
+    columns: Columns
+    flatten: Callable[[Any, Any], tuple[Any, ...]]
+    build: Callable[..., tuple[Any, Any]]
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return tuple(name for name, _ in self.columns[: self.key_count])
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(name for name, _ in self.columns)
+
+    def of(self, rows: GuardRows) -> Table[Any, Any]:
+        table: Table[Any, Any] = getattr(rows, self.attribute)
+        return table
+
+    def create(self, types: dict[str, str]) -> str:
+        return create_table(self.name, self.columns, self.key_count, types)
+
+    def upsert(self, source: str) -> str:
+        """Return the statement that writes the rows that `source` (SQL) yields."""
+        values = ", ".join(f"{name} = excluded.{name}" for name in self.names[self.key_count :])
+        return (
+            f"INSERT INTO {self.name} ({', '.join(self.names)}) {source}"
+            f" ON CONFLICT ({', '.join(self.keys)}) DO UPDATE SET {values}"
+        )
+
+    def delete(self, mark: str) -> str:
+        return f"DELETE FROM {self.name} WHERE {self.where(mark)}"
+
+    def where(self, mark: str) -> str:
+        return " AND ".join(f"{name} = {mark}" for name in self.keys)
+
+    def select(self) -> str:
+        return f"SELECT {', '.join(self.names)} FROM {self.name}"
+
+
+def create_table(name: str, columns: Columns, key_count: int, types: dict[str, str]) -> str:
+    """Return the statement that makes a table whose first `key_count` columns are its key."""
+    parts = [f"{column} {types[kind]} {_rule(column)}" for column, kind in columns]
+    keys = ", ".join(column for column, _ in columns[:key_count])
+    return f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(parts)}, PRIMARY KEY ({keys}))"
+
+
+def _rule(name: str) -> str:
+    if name in AMOUNTS_NEVER_NEGATIVE:
+        return f"NOT NULL CHECK ({name} >= 0)"
+    return "" if name == "movement_id" else "NOT NULL"
+
+
+class Identities(dict[str, UUID]):
+    """Identifiers by their hex; each is made once, and those of commands are not made at all.
+
+    Making one takes longer than reading the row it stands in; and an identifier that is the
+    very object of the command is found in a dict without being compared.
+    """
+
+    def __missing__(self, text: str) -> UUID:
+        made = self[text] = UUID(hex=text)
+        return made
+
+
+def _uuid(value: str | UUID) -> UUID:
+    return value if isinstance(value, UUID) else UUID(hex=value)
+
+
+def _time(value: str | datetime) -> datetime:
+    return value if isinstance(value, datetime) else datetime.fromisoformat(value)
+
+
+BALANCE = GuardTable(
+    "balance",
+    "accounts",
+    1,
+    (
+        ("account_id", "uuid"),
+        ("available_msat", "int"),
+        ("held_msat", "int"),
+        ("mint", "text"),
+        ("unit", "text"),
+    ),
+    lambda key, row: (key.hex, *row),
+    lambda values, identify=_uuid: (identify(values[0]), AccountRow(*values[1:])),
+)
+OPEN_HOLD = GuardTable(
+    "open_hold",
+    "holds",
+    1,
+    (
+        ("hold_id", "uuid"),
+        ("account_id", "uuid"),
+        ("amount_msat", "int"),
+        ("owner", "text"),
+        ("at", "time"),
+    ),
+    lambda key, row: (key.hex, row[0].hex, row[1], row[2], row[3].isoformat()),
+    lambda values, identify=_uuid: (
+        identify(values[0]),
+        HoldRow(identify(values[1]), values[2], values[3], _time(values[4])),
+    ),
+)
+OPEN_MOVEMENT = GuardTable(
+    "open_movement",
+    "movements",
+    1,
+    (
+        ("stream", "uuid"),
+        ("kind", "text"),
+        ("version", "int"),
+        ("account_id", "uuid"),
+        ("mint", "text"),
+        ("at", "time"),
+    ),
+    lambda key, row: (key.hex, row[0], row[1], row[2].hex, row[3], row[4].isoformat()),
+    lambda values, identify=_uuid: (
+        identify(values[0]),
+        MovementRow(values[1], values[2], identify(values[3]), values[4], _time(values[5])),
+    ),
+)
+KEYSET_COUNTER = GuardTable(
+    "keyset_counter",
+    "keysets",
+    1,
+    (
+        ("keyset_id", "text"),
+        ("mint", "text"),
+        ("unit", "text"),
+        ("next_counter", "int"),
+    ),
+    lambda key, row: (key, *row),
+    lambda values, _identify=_uuid: (values[0], KeysetRow(*values[1:])),
+)
+PROOF = GuardTable(
+    "proof",
+    "proofs",
+    2,
+    (
+        ("keyset_id", "text"),
+        ("counter", "int"),
+        ("mint", "text"),
+        ("unit", "text"),
+        ("amount", "int"),
+        ("state", "text"),
+        ("movement_id", "uuid"),
+        ("c", "text"),
+        ("e", "text"),
+        ("s", "text"),
+    ),
+    lambda key, row: (*key, *row[:4], row[4].hex if row[4] else None, *row[5:]),
+    lambda values, identify=_uuid: (
+        ProofKey(values[0], values[1]),
+        ProofRow._make((*values[2:6], values[6] and identify(values[6]), *values[7:])),
+    ),
+)
+NEWEST_RATE = GuardTable(
+    "newest_rate",
+    "rates",
+    1,
+    (("name", "text"), ("btc_usd", "text"), ("at", "time")),
+    lambda key, row: (key, row[0], row[1].isoformat()),
+    lambda values, _identify=_uuid: (values[0], RateRow(values[1], _time(values[2]))),
+)
+
+GUARD_TABLES = (BALANCE, OPEN_HOLD, OPEN_MOVEMENT, KEYSET_COUNTER, PROOF, NEWEST_RATE)
+
+FOLLOWER = create_table(
+    "follower", (("name", "text"), ("position", "int")), 1, {"text": "TEXT", "int": "BIGINT"}
+)
+"""How far each follower of the log has read."""
+
+FOLLOWS = "INSERT INTO follower (name, position) VALUES (?, 0) ON CONFLICT DO NOTHING"
+FOLLOWED = "UPDATE follower SET position = ? WHERE name = ? AND position = ?"
+"""Changes no row when another process has told the same page meanwhile."""
+
+
+def write_lines(sheet: Sheet) -> str:
+    """Return the statement that adds one line to a follower's table."""
+    columns = [name for name, _ in sheet.columns]
+    keys, places = ", ".join(columns[: sheet.key_count]), ", ".join("?" * len(columns))
+    changes = [f"{name} = {sheet.name}.{name} + excluded.{name}" for name in sheet.added]
+    changes += [f"{name} = excluded.{name}" for name in sheet.newest]
+    again = f"DO UPDATE SET {', '.join(changes)}" if changes else "DO NOTHING"
+    return (
+        f"INSERT INTO {sheet.name} ({', '.join(columns)}) VALUES ({places})"
+        f" ON CONFLICT ({keys}) {again}"
+    )
+
+
+# Holds have no index by owner: they are few at any moment, and only the sweeper asks.
+INDEXES = (
+    "CREATE INDEX IF NOT EXISTS open_movement_account ON open_movement (account_id, kind)",
+    "CREATE INDEX IF NOT EXISTS proof_purse ON proof (mint, unit, state)",
+    "CREATE INDEX IF NOT EXISTS proof_movement ON proof (movement_id)",
+)

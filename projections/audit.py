@@ -1,0 +1,222 @@
+"""An auditor who replays the log and believes nothing: every step is worked out again."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from domain.bounds import Usage
+from domain.deposit import Credited, Received, Refused, Replanned
+from domain.errors import LedgerBrokenError, LedgerError
+from domain.guards import DEPOSIT, FREE, ISSUED, REFUND, GuardRows
+from domain.hold import Charged, Held, Metered, Released
+from domain.msat import MSAT_PER_UNIT
+from domain.prices import PricesAdopted
+from domain.pricing import MsatPerUsd, PriceBook
+from domain.refund import Cancelled, Collected, Issued, Redrafted, Started
+from projections.books import Books
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from uuid import UUID
+
+    from domain.deposit import Claim, Signed
+    from domain.event import Entry, Event
+    from domain.refund import Draft, Spent
+
+REFUSED = "refusal"
+FOLLOWS: dict[type[Event], tuple[str, ...]] = {
+    Replanned: (DEPOSIT, REFUSED),
+    Credited: (DEPOSIT,),
+    Refused: (DEPOSIT,),
+    Redrafted: (REFUND,),
+    Issued: (REFUND,),
+    Cancelled: (REFUND,),
+    Collected: (ISSUED,),
+}
+"""What a movement must be just before; a refusal may be followed unless it was final."""
+
+END_VERSION = 2
+"""A hold is its first event, and its one end the second."""
+
+
+class Auditor:
+    """Follows the log in `rows` and `books`; `read` returns the first thing that is wrong."""
+
+    def __init__(self) -> None:
+        self.rows = GuardRows()
+        self.books = Books()
+        self._prices: dict[str, PriceBook] = {}
+        self._claims: dict[UUID, Claim] = {}
+        self._drafts: dict[UUID, Draft] = {}
+        self._refused: dict[UUID, int] = {}
+
+    def read(self, page: Iterable[tuple[int, Entry]]) -> str | None:
+        """Return what is wrong at which position, or `None` when nothing is."""
+        for position, entry in page:
+            try:
+                self._check(entry)
+                entry.event.apply(self.rows, entry.stream, entry.version)
+                self.books.post(entry.event)
+            except LedgerError as error:
+                topic = entry.event.TOPIC
+                return f"position {position}, {topic} of {entry.stream}: {error}"
+        return None
+
+    def _check(self, entry: Entry) -> None:
+        stream, version, event = entry
+        if isinstance(event, Held):
+            _demand(version == 1, f"begins with version {version}")
+            _demand(event.amount_msat >= 0, "holds less than 0")
+        elif isinstance(event, Charged | Released):
+            self._check_end(stream, version, event)
+        elif isinstance(event, PricesAdopted):
+            self._prices[event.version] = PriceBook.from_document(event.document)
+        else:
+            self._check_step(stream, version, event)
+
+    def _check_end(self, stream: UUID, version: int, event: Charged | Released) -> None:
+        hold = self.rows.holds.get(stream)
+        if hold is None or version != END_VERSION:
+            raise LedgerBrokenError("ends a hold that is not open")
+        _demand(hold.account_id == event.account_id, "ends another account's hold")
+        _demand(hold.amount_msat == event.held_msat, "ends a hold of another amount")
+        if isinstance(event, Charged):
+            self._check_charge(event)
+
+    def _check_charge(self, event: Charged) -> None:
+        parts = (event.from_hold_msat, event.from_available_msat, event.shortfall_msat)
+        _demand(event.cost_msat == sum(parts), "the parts of the cost do not add up")
+        _demand(event.from_hold_msat <= event.held_msat, "took more than was held")
+        _demand(min(parts) >= 0, "took less than 0")
+        prices = self._prices.get(event.terms.price_version)
+        if prices is not None and not event.usage.estimated:
+            price = prices.find(event.terms.model)
+            cost = price.cost(usage_of(event.usage), rate_of(event.terms.btc_usd)).total
+            _demand(cost.msat == event.cost_msat, f"the price list says {cost.msat} msat")
+
+    def _check_step(self, stream: UUID, version: int, event: Event) -> None:
+        if isinstance(event, Received | Started):
+            _demand(version == 1, f"begins with version {version}")
+        elif type(event) in FOLLOWS:
+            kind, newest = self._before(stream)
+            _demand(kind in FOLLOWS[type(event)], f"follows {kind or 'nothing'}")
+            _demand(version == newest + 1, f"is version {version} after {newest}")
+        if isinstance(event, Received | Replanned | Credited | Refused):
+            self._check_deposit(stream, version, event)
+        elif isinstance(event, Started | Redrafted | Issued | Cancelled):
+            self._check_refund(stream, event)
+        elif isinstance(event, Collected):
+            worth = sum(self._worth_msat(proof) for proof in event.proofs)
+            _demand(event.token_msat == worth, "was collected at another amount than issued")
+
+    def _before(self, stream: UUID) -> tuple[str, int]:
+        """Return what a movement is just now, and its newest version."""
+        movement = self.rows.movements.get(stream)
+        if movement is not None:
+            return movement.kind, movement.version
+        return (REFUSED, self._refused[stream]) if stream in self._refused else ("", 0)
+
+    def _check_deposit(
+        self, stream: UUID, version: int, event: Received | Replanned | Credited | Refused
+    ) -> None:
+        if isinstance(event, Received | Replanned):
+            self._refused.pop(stream, None)
+            self._claims[stream] = event.claim
+            return
+        claim = self._claims.pop(stream)
+        if isinstance(event, Credited):
+            proofs_msat = _total(event.proofs) * _unit_msat(event.unit)
+            begun = (claim.account_id, claim.mint, claim.unit, claim.face_msat)
+            ended = (event.account_id, event.mint, event.unit, event.face_msat)
+            worth = event.face_msat - event.fee_msat
+            _demand(begun == ended, "credits another token than was received")
+            _demand(event.credited_msat == worth, "credits another amount than came in")
+            _demand(event.credited_msat == proofs_msat, "credits what no proof is worth")
+            _demand(event.fee_msat >= 0, "took a fee of less than 0")
+        elif not event.final:
+            self._refused[stream] = version
+
+    def _check_refund(
+        self, stream: UUID, event: Started | Redrafted | Issued | Cancelled
+    ) -> None:
+        draft, before = event.draft, self._drafts.pop(stream, None)
+        if isinstance(event, Started):
+            self._check_draft(draft)
+        elif isinstance(event, Redrafted):
+            _demand(before is not None and _alike(draft, before), "changes what is refunded")
+        else:
+            _demand(draft == before, "ends another refund than was begun")
+        if isinstance(event, Started | Redrafted):
+            self._drafts[stream] = draft
+        if isinstance(event, Issued):
+            amounts = tuple(proof.amount for proof in event.proofs)
+            _demand(amounts == draft.plan.amounts, "was signed for other amounts")
+
+    def _check_draft(self, draft: Draft) -> None:
+        for spent in draft.inputs:
+            row = self.rows.proofs.get(spent.key)
+            if row is None or (row.mint, row.unit) != (draft.mint, draft.unit):
+                raise LedgerBrokenError("spends a proof that is not there")
+            _demand(row.state == FREE, f"spends a proof that is {row.state}")
+            _demand(row.amount == spent.amount, "spends a proof at another amount")
+        unit_msat, amounts = _unit_msat(draft.unit), draft.plan.amounts
+        inputs_msat = _total(draft.inputs) * unit_msat
+        outputs_msat = sum(amounts) * unit_msat
+        token_msat = sum(amounts[: draft.send_count]) * unit_msat
+        _demand(inputs_msat == outputs_msat + draft.fee_msat, "makes more than it spends")
+        _demand(token_msat == draft.token_msat, "makes a token of another amount")
+        taken_msat = draft.token_msat + draft.fee_msat
+        _demand(draft.taken_msat == taken_msat, "takes another amount than it gives")
+        _demand(draft.fee_msat >= 0, "takes a fee of less than 0")
+
+    def _worth_msat(self, spent: Spent) -> int:
+        row = self.rows.proofs.get(spent.key)
+        return row.amount * _unit_msat(row.unit) if row else 0
+
+
+def usage_of(metered: Metered) -> Usage:
+    """Return a recorded usage as the price list reads it."""
+    return Usage(
+        prompt_tokens=metered.prompt_tokens,
+        completion_tokens=metered.completion_tokens,
+        cached_tokens=metered.cached_tokens,
+        cache_write_tokens=metered.cache_write_tokens,
+        reasoning_tokens=metered.reasoning_tokens,
+        images=metered.images,
+        web_searches=metered.web_searches,
+        estimated=metered.estimated,
+    )
+
+
+def rate_of(btc_usd: str) -> MsatPerUsd | None:
+    """Return a recorded rate; requests at a flat price name none.
+
+    Raises `LedgerBrokenError` when it is no number, `PricingError` when it is not above 0.
+    """
+    try:
+        return MsatPerUsd.from_btc_usd(Fraction(btc_usd)) if btc_usd else None
+    except (ValueError, ZeroDivisionError) as error:
+        raise LedgerBrokenError("names a rate that is no number") from error
+
+
+def _alike(draft: Draft, before: Draft) -> bool:
+    """Tell whether two drafts differ in their outputs' keyset and counters at most."""
+    same_amounts = draft.plan.amounts == before.plan.amounts
+    return same_amounts and msgspec.structs.replace(draft, plan=before.plan) == before
+
+
+def _unit_msat(unit: str) -> int:
+    _demand(unit in MSAT_PER_UNIT, f"is counted in {unit}")
+    return MSAT_PER_UNIT[unit]
+
+
+def _total(proofs: Sequence[Spent | Signed]) -> int:
+    return sum(proof.amount for proof in proofs)
+
+
+def _demand(holds: bool, otherwise: str) -> None:  # noqa: FBT001  (reads as a sentence)
+    if not holds:
+        raise LedgerBrokenError(otherwise)

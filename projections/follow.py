@@ -1,0 +1,117 @@
+"""Following the log: catching up, making anew what was told from it, verifying it all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol
+
+from domain.event import Entry
+from domain.errors import LedgerError
+from domain.guards import GuardRows
+from projections.audit import Auditor
+from projections.guard import differences, fold, settle
+
+Progress = Callable[[int, int], None]
+"""Told how many positions of how many are done."""
+
+Page = Sequence[tuple[int, Entry]]
+
+
+class Log(Protocol):
+    """What following needs of a store."""
+
+    def head(self) -> int:
+        """Return the newest position."""
+
+    def log(self, after: int = 0, upto: int | None = None) -> Iterator[Any]:
+        """Yield pages of (position, entry), in order."""
+
+    def kept(self) -> tuple[int, GuardRows]:
+        """Return the guard rows and the position they are at, of one moment."""
+
+    def replace_guards(self, fold_tail: Callable[[], GuardRows]) -> None:
+        """Swap the guard rows for `fold_tail()`'s while writers wait."""
+
+    def follower_position(self, name: str) -> int:
+        """Return how far the follower `name` has read."""
+
+    def follow(self, name: str, after: int, page: Page) -> bool:
+        """Write what `page` tells the follower, and its new position, together.
+
+        Tells False, and writes nothing, unless the follower has read just up to `after`.
+        """
+
+    def forget(self, name: str) -> None:
+        """Drop all that the follower `name` has told."""
+
+
+def catch_up(store: Log, name: str, progress: Progress) -> None:
+    """Let the follower `name` read all it has not read yet."""
+    head = store.head()
+    while (after := store.follower_position(name)) < head:
+        for page in store.log(after, head):
+            if not store.follow(name, after, page):
+                # Another process follows too, or has begun anew: go on from where it is.
+                break
+            after = page[-1][0]
+            progress(after, head)
+
+
+def rebuild(store: Log, followers: Iterable[str], progress: Progress) -> None:
+    """Make all guard rows and followers anew from the log, while the service runs.
+
+    Most of the log is read beside the running service; only the newest entries are read
+    while writers wait, and the rows are swapped in one transaction.
+    """
+    rows = GuardRows()
+    position = _fold(store, rows, 0, progress)
+
+    def fold_tail() -> GuardRows:
+        _fold(store, rows, position, progress)
+        return settle(rows)
+
+    store.replace_guards(fold_tail)
+    for name in followers:
+        store.forget(name)
+        catch_up(store, name, progress)
+
+
+def verify(store: Log, progress: Progress) -> str | None:
+    """Replay the log and check every invariant; return the first difference, if any.
+
+    After each event: nothing is negative, every amount adds up, a charge is what its price
+    list says, and each movement goes its way to at most one end. At the end: all accounts
+    together are 0, and the books, the proofs and the guard rows tell the same as the log.
+    """
+    try:
+        return _difference(store, progress)
+    except LedgerError as error:
+        # The log could not even be read: a damaged or unknown event.
+        return str(error)
+
+
+def _difference(store: Log, progress: Progress) -> str | None:
+    auditor = Auditor()
+    position, head = 0, store.head()
+    for page in store.log(position, head):
+        if found := auditor.read(page):
+            return found
+        position = page[-1][0]
+        progress(position, head)
+    # The service may have gone on meanwhile: the rows are compared at the moment they
+    # were read, with the log up to that very moment.
+    head, kept = store.kept()
+    for page in store.log(position, head):
+        if found := auditor.read(page):
+            return found
+    differing = [*auditor.books.differences(auditor.rows), *differences(auditor.rows, kept)]
+    return differing[0] if differing else None
+
+
+def _fold(store: Log, rows: GuardRows, position: int, progress: Progress) -> int:
+    head = store.head()
+    for page in store.log(position, head):
+        fold(rows, (entry for _, entry in page))
+        position = page[-1][0]
+        progress(position, head)
+    return position

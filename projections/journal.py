@@ -1,0 +1,44 @@
+"""The journal: every arrow of money there ever was, one line each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from domain.posting import postings
+from projections.sheet import Line, Sheet
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from domain.event import Entry
+
+
+def lines(position: int, entry: Entry) -> Sequence[Line]:
+    """Return the journal's lines for the entry at `position`, in the order of the columns."""
+    stream, _, event = entry
+    return [
+        (position, line, event.at, stream, event.TOPIC, source, destination, amount_msat)
+        for line, (source, destination, amount_msat) in enumerate(postings(event))
+    ]
+
+
+JOURNAL = Sheet(
+    name="journal",
+    columns=(
+        ("position", "int"),
+        ("line", "int"),
+        ("at", "time"),
+        ("stream", "uuid"),
+        ("topic", "text"),
+        ("source", "text"),
+        ("destination", "text"),
+        ("amount_msat", "int"),
+    ),
+    key_count=2,
+    indexes=(
+        "CREATE INDEX IF NOT EXISTS journal_source ON journal (source, position)",
+        "CREATE INDEX IF NOT EXISTS journal_destination ON journal (destination, position)",
+        "CREATE INDEX IF NOT EXISTS journal_stream ON journal (stream)",
+    ),
+    lines=lines,
+)
