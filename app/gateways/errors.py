@@ -1,0 +1,75 @@
+"""What can go wrong at a door out, told as the money needs to know it.
+
+GatewayError
+├── RefusedError               certainly not done: undo
+│   ├── UnreachableError       the connection was never made
+│   └── MintRefusedError       the mint said no
+└── OutcomeUnknownError        perhaps done: keep, ask again
+    └── MintUnknownError       the mint gave no final answer
+        └── MintAnswerError    the mint's answer contradicts the request or the protocol
+"""
+
+from __future__ import annotations
+
+import re
+
+_LONG_WORD = re.compile(r"[A-Za-z0-9+/_=-]{40,}")
+DETAIL_CHARS_MAX = 200
+
+
+class GatewayError(Exception):
+    """A machine outside did not do what was asked."""
+
+
+class RefusedError(GatewayError):
+    """What was asked was certainly not done; what was prepared for it can be undone."""
+
+
+class OutcomeUnknownError(GatewayError):
+    """What was asked may have been done; nothing is undone, the same thing is asked again."""
+
+
+class UnreachableError(RefusedError):
+    """No connection could be made, so that nothing was sent."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(f"no connection to {host}")
+        self.host = host
+
+
+class MintRefusedError(RefusedError):
+    """The mint refused this request; `code` is its NUT error code, None if it gave none.
+
+    This speaks of one request. A copy of it sent earlier may have been carried out: then
+    the replay is refused with 11001, 11003 or 20002, and only NUT-09 and NUT-07 tell.
+    """
+
+    def __init__(self, code: int | None, detail: str) -> None:
+        self.code = code
+        self.detail = readable(detail)
+        super().__init__(f"mint refused ({code}): {self.detail}")
+
+
+class MintUnknownError(OutcomeUnknownError):
+    """The mint gave no final answer: a timeout, a lost answer, pending, 429 or 5xx."""
+
+    def __init__(self, detail: str, *, code: int | None = None) -> None:
+        self.code = code
+        self.detail = readable(detail)
+        super().__init__(f"mint's outcome unknown ({code}): {self.detail}")
+
+
+class MintAnswerError(MintUnknownError):
+    """The mint answered with something that contradicts the request or the protocol."""
+
+
+def readable(text: str) -> str:
+    r"""Cut foreign text to what is safe in a log line: short, printable, no long words.
+
+    A word of 40 letters and digits is a secret, a key or a token; mints quote them back.
+
+    >>> readable("proofs already\nspent")
+    'proofs already spent'
+    """
+    kept = "".join(char if char.isprintable() else " " for char in text[: 4 * DETAIL_CHARS_MAX])
+    return _LONG_WORD.sub("…", kept)[:DETAIL_CHARS_MAX].strip()

@@ -1,0 +1,188 @@
+"""What we do at one mint: swap proofs for planned outputs, and find out what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from app.gateways.errors import MintRefusedError, MintUnknownError, RefusedError
+from app.gateways.mint import crypto
+from app.gateways.mint.crypto import Derived, Dleq, Seed
+from app.gateways.mint.tokens import Proof
+from app.gateways.mint.wire import BlindedMessage, BlindSignature, ProofState
+from domain.deposit import Plan, Signed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from app.gateways.mint.client import MintClient
+    from app.gateways.mint.keysets import Keyset, KeysetBook
+
+
+class Code(IntEnum):
+    """Answers of a mint that this house acts on (NUT-00, error codes)."""
+
+    PROOF_INVALID = 10001
+    ALREADY_SPENT = 11001
+    OUTPUTS_SIGNED = 11003
+    KEYSET_UNKNOWN = 12001
+    KEYSET_INACTIVE = 12002
+
+
+FINAL = frozenset({Code.ALREADY_SPENT, Code.PROOF_INVALID})
+"""Refusals after which no swap of the same proofs can ever succeed."""
+
+REPLAN = frozenset({Code.OUTPUTS_SIGNED, Code.KEYSET_UNKNOWN, Code.KEYSET_INACTIVE})
+"""Refusals of the outputs, not of the inputs: other outputs may be accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """One planned output: what goes to the mint, and what makes a proof of its answer."""
+
+    counter: int
+    derived: Derived
+    message: BlindedMessage
+
+
+class Wallet:
+    """Our ecash at one mint: secrets come from the seed, everything else from the log.
+
+    Nothing is stored here. A swap that was interrupted is carried on by asking for the same
+    swap again.
+    """
+
+    def __init__(self, client: MintClient, keysets: KeysetBook, seed: Seed) -> None:
+        self.client = client
+        self.keysets = keysets
+        self._seed = seed
+
+    @property
+    def url(self) -> str:
+        return self.client.url
+
+    def swap(self, inputs: Sequence[Proof], plan: Plan) -> tuple[Signed, ...]:
+        """Swap `inputs` for the outputs of `plan`, whether or not that was tried before.
+
+        Returns the signed outputs in the order of the plan. Raises `RefusedError` when the
+        mint certainly has not taken the inputs for these outputs, `MintUnknownError` when
+        nobody can tell yet: then the same call is to be made again, later.
+        """
+        keyset = self._keyset(plan.keyset_id)
+        outputs = self._outputs(plan)
+        # Sorted by amount, so that the mint cannot tell change from what is sent (NUT-03).
+        asked = sorted(outputs, key=lambda output: output.message.amount)
+        try:
+            signatures = self.client.swap(inputs, [output.message for output in asked])
+        except MintRefusedError as error:
+            signatures = self._restored(inputs, asked, error)
+        signed = [
+            self._signed(output, signature, keyset)
+            for output, signature in zip(asked, signatures, strict=True)
+        ]
+        return tuple(sorted(signed, key=lambda proof: proof.counter))
+
+    def restored(self, plan: Plan) -> tuple[Signed, ...]:
+        """Return the outputs of `plan` that the mint has signed, ever, by counter (NUT-09).
+
+        The amounts are those that were signed: of counters that were used twice, which
+        happens after an old backup was restored, they may be another transaction's.
+        """
+        outputs = {output.message.b: output for output in self._outputs(plan)}
+        pairs = self.client.restore([output.message for output in outputs.values()])
+        keyset = self._keyset(plan.keyset_id)
+        signed = (
+            self._signed(outputs[message.b], signature, keyset) for message, signature in pairs
+        )
+        return tuple(sorted(signed, key=lambda proof: proof.counter))
+
+    def proof(self, signed: Signed) -> Proof:
+        """Return the spendable proof that the log's `signed` stands for, DLEQ included."""
+        derived = self._seed.derive(signed.keyset_id, signed.counter)
+        key = self.keysets.find(signed.keyset_id).key(signed.amount)
+        dleq = None
+        if signed.e and signed.s:
+            dleq = Dleq(e=signed.e, s=signed.s, r=derived.blinding.hex())
+        return Proof(
+            keyset_id=signed.keyset_id,
+            amount=signed.amount,
+            secret=derived.secret,
+            c=crypto.unblind(signed.c, derived.blinding, key),
+            dleq=dleq,
+        )
+
+    def other_keyset(self, unit: str) -> str:
+        """Return the keyset to ask for outputs of, now that the one known was refused."""
+        self.keysets.refresh()
+        return self.keysets.active(unit).id
+
+    def states(self, proofs: Sequence[tuple[str, int]]) -> list[ProofState]:
+        """Return the mint's word on proofs of ours, named by keyset and counter (NUT-07)."""
+        ys = [
+            crypto.hash_to_curve(self._seed.derive(keyset_id, counter).secret)
+            for keyset_id, counter in proofs
+        ]
+        found = self.client.states(ys)
+        return [found[y] for y in ys]
+
+    def _keyset(self, keyset_id: str) -> Keyset:
+        try:
+            return self.keysets.find(keyset_id)
+        except RefusedError as error:
+            # Not being able to look up a keyset says nothing about a swap sent before.
+            raise MintUnknownError(f"keyset {keyset_id} cannot be looked up") from error
+
+    def _outputs(self, plan: Plan) -> list[_Output]:
+        outputs = []
+        for counter, amount in enumerate(plan.amounts, plan.counter_from):
+            derived = self._seed.derive(plan.keyset_id, counter)
+            b = crypto.blind(derived.secret, derived.blinding)
+            message = BlindedMessage(amount=amount, keyset_id=plan.keyset_id, b=b)
+            outputs.append(_Output(counter, derived, message))
+        return outputs
+
+    def _restored(
+        self, inputs: Sequence[Proof], asked: Sequence[_Output], refusal: MintRefusedError
+    ) -> list[BlindSignature]:
+        """Return what an earlier copy of this swap was given, or raise `refusal`.
+
+        A refusal speaks of this request only: a copy of it may have been carried out, then
+        the mint has signatures on all outputs and the inputs are spent (NUT-09, NUT-07).
+        """
+        try:
+            pairs = self.client.restore([output.message for output in asked])
+            states = self.client.states(
+                [crypto.hash_to_curve(proof.secret) for proof in inputs]
+            )
+        except RefusedError as error:
+            raise MintUnknownError("the mint cannot be asked what became of a swap") from error
+        given = {message.b: signature for message, signature in pairs}
+        if ProofState.PENDING in states.values():
+            raise MintUnknownError("the inputs are pending at the mint") from refusal
+        amounts = {output.message.b: output.message.amount for output in asked}
+        ours = all(signature.amount == amounts[b] for b, signature in given.items())
+        spent = all(state is ProofState.SPENT for state in states.values())
+        if not given or not ours or not spent:
+            # A swap takes all its inputs and signs all its outputs, or does neither: what
+            # the mint has signed at these counters is another transaction's.
+            raise refusal
+        if len(given) < len(asked):
+            raise MintUnknownError("the mint signed some of the outputs only") from refusal
+        return [given[output.message.b] for output in asked]
+
+    @staticmethod
+    def _signed(output: _Output, signature: BlindSignature, keyset: Keyset) -> Signed:
+        dleq = signature.dleq
+        if dleq is not None and not crypto.dleq_holds_for_signature(
+            keyset.key(signature.amount), output.message.b, signature.c, dleq.e, dleq.s
+        ):
+            raise MintUnknownError("the mint's signature is not by the key it published")
+        return Signed(
+            keyset_id=signature.keyset_id,
+            counter=output.counter,
+            amount=signature.amount,
+            c=signature.c,
+            e=dleq.e if dleq else "",
+            s=dleq.s if dleq else "",
+        )

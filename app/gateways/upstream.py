@@ -1,0 +1,243 @@
+"""The door to the upstream: the API whose answers are sold here."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from math import ceil
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+import certifi
+import urllib3
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    EmptyPoolError,
+    HTTPError,
+    NewConnectionError,
+)
+
+from app.gateways.errors import OutcomeUnknownError, RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+READ_BYTES = 64 * 1024
+HEADER_CHARACTERS_MAX = 1024
+# Printable ASCII only: a line break in a value would begin another header.
+SAFE_VALUE = re.compile(r"[\x20-\x7e]*")
+SAFE_PATH = re.compile(r"/[A-Za-z0-9._~/:@!$&'()*+,;=%-]*(\?[A-Za-z0-9._~/:@!$&'()*+,;=%?-]*)?")
+ENCODINGS = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
+
+# Everything else a client sends stays here: its credentials and its money above all.
+REQUEST_HEADERS = frozenset(
+    {
+        "accept",
+        "anthropic-beta",
+        "anthropic-version",
+        "content-type",
+        "openai-beta",
+        "traceparent",
+        "tracestate",
+        "user-agent",
+    }
+)
+# Everything else the upstream says stays here: its cookies and the operator's name there.
+ANSWER_HEADERS = frozenset(
+    {
+        "cache-control",
+        "content-type",
+        "openai-model",
+        "openai-processing-ms",
+        "openai-version",
+        "retry-after",
+        "retry-after-ms",
+        *(
+            f"x-ratelimit-{what}-{of}"
+            for what in ("limit", "remaining", "reset")
+            for of in ("requests", "tokens")
+        ),
+    }
+)
+
+
+class UpstreamPathError(RefusedError):
+    """The path cannot be one of the upstream's; nothing was sent to it."""
+
+
+class UpstreamUnreachableError(RefusedError):
+    """The upstream could not be reached; nothing was sent to it."""
+
+
+class UpstreamBrokenError(OutcomeUnknownError):
+    """The upstream was reached, but its answer was late, cut off or unreadable."""
+
+
+class AnswerTooLongError(UpstreamBrokenError):
+    """The upstream's answer is longer than was allowed for."""
+
+
+class Upstream:
+    """A pool of connections to one OpenAI-compatible API, all requests with our own key.
+
+    `base_url` is what paths are added to, as in `https://api.openai.com/v1`. Nothing is
+    taken from the environment: no proxy, no netrc, no certificates. Nothing is retried and
+    no redirect is followed: whether to ask a second time is for those who count the money.
+    `connections_max` requests run at once; one more waits for at most `connect_timeout_s`.
+    `read_timeout_s` is the longest silence that is borne, not the length of an answer.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str,
+        *,
+        connect_timeout_s: float,
+        read_timeout_s: float,
+        connections_max: int,
+    ) -> None:
+        self._base_path = urlsplit(base_url).path.rstrip("/")
+        self._timeout = urllib3.Timeout(connect=connect_timeout_s, read=read_timeout_s)
+        self._pool_timeout_s = ceil(connect_timeout_s)
+        self._pool = _pool(base_url, connections_max)
+        self._own_headers = {"accept-encoding": "identity"}
+        if api_key:
+            self._own_headers["authorization"] = f"Bearer {api_key}"
+
+    def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> UpstreamAnswer:
+        """Send `body` to `path`; return the answer as soon as its head has arrived.
+
+        Of the client's `headers` only the harmless ones go along. Raises
+        `UpstreamUnreachableError` or `UpstreamPathError` if nothing was sent, and
+        `UpstreamBrokenError` if the request may have been executed.
+        """
+        return self._ask("POST", path, body, headers)
+
+    def get(self, path: str, headers: Mapping[str, str] | None = None) -> UpstreamAnswer:
+        """Ask for `path`; errors are those of `post`."""
+        return self._ask("GET", path, None, headers or {})
+
+    def close(self) -> None:
+        """Close every connection that is not in use."""
+        self._pool.close()
+
+    def _ask(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> UpstreamAnswer:
+        target = self._base_path + _safe(path)
+        try:
+            response = self._pool.urlopen(
+                method,
+                target,
+                body=body,
+                headers=self._request_headers(headers),
+                retries=False,
+                redirect=False,
+                timeout=self._timeout,
+                pool_timeout=self._pool_timeout_s,
+                preload_content=False,
+            )
+        except (NewConnectionError, ConnectTimeoutError, EmptyPoolError) as error:
+            raise UpstreamUnreachableError(_reason(error)) from error
+        except (HTTPError, OSError) as error:
+            if _is_certificate_refused(error):
+                raise UpstreamUnreachableError(_reason(error)) from error
+            raise UpstreamBrokenError(_reason(error)) from error
+        answer = UpstreamAnswer(response)
+        if response.headers.get("content-encoding", "").strip().lower() not in ENCODINGS:
+            answer.close()
+            raise UpstreamBrokenError(
+                "The upstream's answer is in an encoding nobody asked for."
+            )
+        return answer
+
+    def _request_headers(self, headers: Mapping[str, str]) -> dict[str, str]:
+        sent = {"user-agent": "tallystick", **_kept(headers, REQUEST_HEADERS)}
+        return {**sent, **self._own_headers}
+
+
+class UpstreamAnswer:
+    """An answer as it arrives: `status`, the harmless `headers`, then its decoded body.
+
+    Whoever holds one closes it. Read to its end, the connection serves again; closed
+    earlier, it is cut, which tells the upstream to stop.
+    """
+
+    def __init__(self, response: urllib3.BaseHTTPResponse) -> None:
+        self._response = response
+        self.status = response.status
+        self.headers = _kept(response.headers, ANSWER_HEADERS)
+
+    def read_some(self) -> bytes:
+        """Return what has arrived, at most 64 KiB; wait only if nothing has. b"" is the end.
+
+        Compressed bodies come out decompressed, piece by piece, whatever their size. Raises
+        `UpstreamBrokenError` if the connection is lost, falls silent or sends nonsense.
+        """
+        try:
+            return self._response.read1(READ_BYTES) or b""
+        except (HTTPError, OSError) as error:
+            self.close()
+            raise UpstreamBrokenError(_reason(error)) from error
+
+    def read_all(self, limit_bytes: int) -> bytes:
+        """Return the whole body, or raise `AnswerTooLongError` beyond `limit_bytes`."""
+        pieces, size = [], 0
+        while piece := self.read_some():
+            size += len(piece)
+            if size > limit_bytes:
+                self.close()
+                raise AnswerTooLongError(f"The answer is longer than {limit_bytes} bytes.")
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def close(self) -> None:
+        """Give the connection back; may be called more than once."""
+        self._response.close()
+        self._response.release_conn()
+
+
+def _pool(base_url: str, connections_max: int) -> urllib3.HTTPConnectionPool:
+    """Return the pool for the host of `base_url`, or raise `ValueError`."""
+    parts = urlsplit(base_url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
+        raise ValueError("The upstream's address must be http:// or https:// and a host.")
+    if parts.scheme == "http":
+        return urllib3.HTTPConnectionPool(
+            parts.hostname, parts.port, maxsize=connections_max, block=True
+        )
+    return urllib3.HTTPSConnectionPool(
+        parts.hostname,
+        parts.port,
+        maxsize=connections_max,
+        block=True,
+        cert_reqs="CERT_REQUIRED",
+        ca_certs=certifi.where(),
+    )
+
+
+def _safe(path: str) -> str:
+    """Return `path` if it cannot lead out of the base address."""
+    if SAFE_PATH.fullmatch(path) is None or ".." in unquote(path).split("?")[0].split("/"):
+        raise UpstreamPathError("The path is not one that an API can have.")
+    return path
+
+
+def _kept(headers: Mapping[str, str], names: frozenset[str]) -> dict[str, str]:
+    return {
+        name.lower(): value
+        for name, value in headers.items()
+        if name.lower() in names
+        and len(value) <= HEADER_CHARACTERS_MAX
+        and SAFE_VALUE.fullmatch(value)
+    }
+
+
+def _is_certificate_refused(error: Exception) -> bool:
+    """Tell whether the handshake failed at the certificate, before anything was sent."""
+    return any(isinstance(each, ssl.SSLCertVerificationError) for each in error.args)
+
+
+def _reason(error: Exception) -> str:
+    """Name the kind of error only: its text may show addresses."""
+    return f"The upstream failed: {type(error).__name__}."

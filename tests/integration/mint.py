@@ -1,0 +1,85 @@
+"""A real nutshell mint with a pretended Lightning wallet, on localhost."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Self
+
+import requests
+
+from app.demo.nutshell import FEE_PPK, Nutshell
+from app.demo.purse import Purse
+from app.gateways.mint.client import MintClient
+from app.gateways.mint.tokens import encode
+from tests.gateways.outputs import locked
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+READY_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 10.0
+
+
+class MintNotReadyError(Exception):
+    """The mint did not do in time what it was started for."""
+
+
+class RealMint:
+    """Nutshell's own `mint` of this environment, on `port`, with its books in `directory`.
+
+    It runs while the `with` block lasts, or from `start` to `kill`; books outlive a kill.
+    """
+
+    def __init__(
+        self,
+        port: int,
+        directory: Path,
+        *,
+        fee_ppk: int = FEE_PPK,
+        units: Sequence[str] = ("sat", "msat"),
+        private_key: str = "a mint for tests",
+    ) -> None:
+        self._nutshell = Nutshell(
+            port, directory, fee_ppk=fee_ppk, units=units, private_key=private_key
+        )
+        self.url = self._nutshell.url
+        self._log_path = directory / "mint.log"
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        """Start the mint, and wait until it answers."""
+        child = self._nutshell.start()
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        while not self._nutshell.answers():
+            if child.code is not None or time.monotonic() > deadline:
+                self.kill()
+                raise MintNotReadyError(self._log_path.read_text()[-2_000:])
+            time.sleep(0.1)
+
+    def kill(self) -> None:
+        """End the mint at once, as SIGKILL does."""
+        process = self._nutshell.child.process
+        if process is not None:
+            process.kill()
+            process.wait(STOP_TIMEOUT_S)
+            self._nutshell.child.process = None
+
+    def fund(self, amount: int, unit: str = "sat", *, lock_to: str | None = None) -> str:
+        """Return a token of fresh ecash, minted by an invoice that is paid."""
+        with requests.Session() as session:
+            client = MintClient(
+                self.url,
+                session,
+                connect_timeout_s=5.0,
+                read_timeout_s=30.0,
+                answer_bytes_max=1_000_000,
+            )
+            secret = None if lock_to is None else (lambda: locked(lock_to))
+            return encode(Purse(client).fresh(amount, unit, secret=secret))
