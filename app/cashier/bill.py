@@ -1,0 +1,160 @@
+"""The bill of one paid call: its hold, and the one end that hold comes to."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import gevent
+
+from app.cashier.meter import estimate
+from app.store.errors import StoreError
+from domain.errors import HoldEndedError, UnknownHoldError
+from domain.hold import Metered
+from domain.msat import Msat
+from domain.pricing import Cost
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from uuid import UUID
+
+    from app.cashier.quote import Quote
+    from domain.bounds import Bounds, Usage
+    from domain.ledger import Ledger
+
+RETRY_FIRST_S, RETRY_MAX_S = 0.2, 30.0
+
+MissingUsage = Literal["estimate", "max", "free"]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a client asks of the upstream, and who pays for it.
+
+    `body` is what it sent, `document` the same, parsed; `request_id` names the hold.
+    """
+
+    request_id: UUID
+    account_id: UUID
+    path: str
+    model: str
+    document: Mapping[str, Any] = field(repr=False)
+    body: bytes = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    stream: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How the house treats answers that do not go as they should.
+
+    `missing_usage` says what an answer without usage costs: an estimate of what was
+    delivered, the whole hold, or nothing. A stream its client has left is read on for
+    `drain_s` seconds, to learn what it used.
+    """
+
+    missing_usage: MissingUsage
+    drain_s: float
+
+
+class Bill:
+    """One hold and its one end; ending it twice does nothing."""
+
+    def __init__(
+        self, ledger: Ledger, call: Call, quote: Quote, bounds: Bounds, policy: Policy
+    ) -> None:
+        self._ledger = ledger
+        self._call = call
+        self._quote = quote
+        self._bounds = bounds
+        self._policy = policy
+        self._ended = False
+
+    def hold(self) -> None:
+        """Set aside the most that the call can cost."""
+        call, quote = self._call, self._quote
+        ceiling = quote.tariff.ceiling(self._bounds)
+        try:
+            self._ledger.hold(call.request_id, call.account_id, ceiling, quote.terms)
+        except StoreError:
+            # It may have been recorded all the same. The client is told at once; the hold
+            # is given back as soon as the store can be asked.
+            gevent.spawn(self.release, "the store did not answer")
+            raise
+
+    def charge(self, usage: Usage | None, delivered_characters: int) -> Cost | None:
+        """Charge for an answer that was delivered; `None` if it is on the house."""
+        if usage is None:
+            return self._charge_without_usage(delivered_characters)
+        # What upstreams do not report, the request itself has told.
+        usage = replace(usage, images=self._bounds.images)
+        cost = self._quote.tariff.cost(usage)
+        self._end(cost, usage)
+        return cost
+
+    def release(self, reason: str) -> None:
+        """Give everything back: nothing was delivered."""
+        if not self._ended:
+            self._ended = True
+            self._insist(
+                lambda: self._ledger.release(
+                    self._call.request_id, self._call.account_id, reason
+                )
+            )
+
+    def _charge_without_usage(self, delivered_characters: int) -> Cost | None:
+        guess = estimate(len(self._call.body), delivered_characters)
+        if self._policy.missing_usage == "free":
+            self.release("usage unknown")
+            return None
+        tariff = self._quote.tariff
+        cost, ceiling = tariff.cost(guess), tariff.ceiling(self._bounds)
+        if self._policy.missing_usage == "max" or cost.total > ceiling:
+            cost = Cost(ceiling, Msat(0), Msat(0), ceiling)
+        self._end(cost, guess)
+        return cost
+
+    def _end(self, cost: Cost, usage: Usage) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        call, terms = self._call, self._quote.terms
+        self._insist(
+            lambda: self._ledger.charge(
+                call.request_id, call.account_id, cost.total, terms, metered(usage)
+            )
+        )
+
+    @staticmethod
+    def _insist(act: Callable[[], object]) -> None:
+        """Do `act` until the store takes it: the answer was delivered, or was not.
+
+        While this process lives nobody else ends the hold; should it die meanwhile, the
+        back office gives the hold back.
+        """
+        pause_s = RETRY_FIRST_S
+        while True:
+            try:
+                act()
+            except (HoldEndedError, UnknownHoldError):
+                return
+            except StoreError:
+                time.sleep(pause_s)
+                pause_s = min(2 * pause_s, RETRY_MAX_S)
+            else:
+                return
+
+
+def metered(usage: Usage) -> Metered:
+    """Return a usage as the log keeps it."""
+    return Metered(
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        cached_tokens=usage.cached_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        images=usage.images,
+        web_searches=usage.web_searches,
+        estimated=usage.estimated,
+    )

@@ -1,0 +1,230 @@
+"""Tokens in: what a token is worth here, and how it becomes a client's available money."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from app.cashier.errors import (
+    DepositPendingError,
+    FeesExceedTokenError,
+    MintDownError,
+    TokenRefusedError,
+    TokenSpentError,
+)
+from app.cashier.turns import PAUSE_S, STEPS_MAX, Turns
+from app.gateways.errors import MintRefusedError, OutcomeUnknownError, RefusedError
+from app.gateways.mint import crypto, tokens
+from app.gateways.mint.errors import KeysetError, TokenError
+from app.gateways.mint.keysets import split
+from app.gateways.mint.locks import spending_condition
+from app.gateways.mint.mints import UntrustedMintError
+from app.gateways.mint.tokens import Proof, Token
+from app.gateways.mint.wallet import FINAL, REPLAN, Code, Wallet
+from domain.deposit import Claim, Credited, Received, Refused, Replanned, Signed, owner_of
+from domain.errors import MovementEndedError, TokenTakenError
+from domain.event import Entry
+from domain.identity import account_of_token, deposit_of_token
+from domain.msat import MSAT_PER_UNIT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from uuid import UUID
+
+    from app.gateways.mint.mints import Mints
+    from app.gateways.mint.seal import Sealer
+    from domain.ledger import Ledger
+
+
+class Deposits:
+    """Takes tokens in. A token is one deposit for ever, however often it is presented."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        mints: Mints,
+        sealer: Sealer,
+        history: Callable[[UUID], list[Entry]],
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._ledger = ledger
+        self._mints = mints
+        self._sealer = sealer
+        self._history = history
+        self._pause = pause
+        self._turns = Turns()
+
+    def read(self, text: str) -> Token:
+        """Return the token that `text` spells, or raise `TokenRefusedError`."""
+        try:
+            return tokens.decode(text)
+        except TokenError as error:
+            raise TokenRefusedError(str(error)) from error
+
+    def account_of(self, token: Token) -> UUID:
+        """Return the account that the token opens when it is used as a key."""
+        return account_of_token(tokens.token_id(token.proofs))
+
+    def deposit(self, token: Token, account_id: UUID) -> Credited:
+        """Credit `account_id` with what the token is worth after the mint's fees.
+
+        Presented again for the same account, the same credit is returned. Raises
+        `TokenTakenError` for another account, and a `CashierError`; after each of these,
+        and after a crash anywhere, no money is lost: it is the token's owner's or ours to
+        credit, and presenting the token again, or the back office, goes on.
+        """
+        stream = deposit_of_token(tokens.token_id(token.proofs))
+        with self._turns.at(stream):
+            entry = self._recorded(stream, account_id)
+            return self._finish(entry or self._begun(token, account_id, stream))
+
+    def resume(self, entry: Entry) -> Credited:
+        """Go on with a deposit from its newest entry; raises as `deposit` does."""
+        with self._turns.at(entry.stream):
+            return self._finish(entry)
+
+    def _recorded(self, stream: UUID, account_id: UUID) -> Entry | None:
+        """Return the newest entry of a token seen before, `None` if it may begin (again).
+
+        What the log knows is answered without asking the mint: dead tokens are presented
+        over and over, and live ones are keys that must open while their mint is away.
+        """
+        history = self._history(stream)
+        if not history or _may_begin_again(history[-1]):
+            return None
+        if owner_of(history[-1].event) not in {None, account_id}:
+            raise TokenTakenError
+        return history[-1]
+
+    def _begun(self, token: Token, account_id: UUID, stream: UUID) -> Entry:
+        try:
+            claim, amounts, keyset_id = self._classified(token, account_id, stream)
+        except (KeysetError, TokenError) as error:
+            raise TokenRefusedError(str(error)) from error
+        except (RefusedError, OutcomeUnknownError) as error:
+            raise MintDownError from error
+        entry = self._ledger.receive_token(stream, claim, keyset_id, amounts)
+        if _may_begin_again(entry):
+            entry = self._ledger.replan_deposit(entry, claim, keyset_id, amounts)
+        return entry
+
+    def _classified(
+        self, token: Token, account_id: UUID, stream: UUID
+    ) -> tuple[Claim, tuple[int, ...], str]:
+        wallet = self._mints.get(token.mint)
+        if token.unit not in MSAT_PER_UNIT:
+            raise TokenRefusedError(f"Tokens in {token.unit} are not accepted here.")
+        proofs = [self._checked(wallet, token.unit, proof) for proof in token.proofs]
+        fee = wallet.keysets.fee_for(proofs)
+        if fee >= token.amount:
+            raise FeesExceedTokenError
+        claim = Claim(
+            account_id=account_id,
+            mint=wallet.url,
+            unit=token.unit,
+            face_msat=token.amount * MSAT_PER_UNIT[token.unit],
+            fee_msat=fee * MSAT_PER_UNIT[token.unit],
+            sealed=self._sealer.seal(msgspec.json.encode(_rows(proofs)), stream.bytes),
+        )
+        return claim, split(token.amount - fee), wallet.keysets.active(token.unit).id
+
+    @staticmethod
+    def _checked(wallet: Wallet, unit: str, proof: Proof) -> Proof:
+        """Return the proof with its full keyset id; raises before the mint sees it."""
+        if spending_condition(proof.secret) is not None:
+            raise TokenRefusedError("The token is locked, and cannot be spent by this house.")
+        keyset = wallet.keysets.find(proof.keyset_id)
+        if keyset.unit != unit:
+            raise TokenRefusedError(f"The token says {unit}, its proofs are {keyset.unit}.")
+        if proof.dleq is not None and not crypto.dleq_holds_for_proof(
+            keyset.key(proof.amount), proof.secret, proof.c, proof.dleq
+        ):
+            raise TokenRefusedError("The token's proofs are not signed by its mint.")
+        return Proof(keyset_id=keyset.id, amount=proof.amount, secret=proof.secret, c=proof.c)
+
+    def _finish(self, entry: Entry) -> Credited:
+        """Walk from `entry` to the deposit's end, one recorded step after the other."""
+        for _ in range(STEPS_MAX):
+            event = entry.event
+            if isinstance(event, Credited):
+                return event
+            if isinstance(event, Refused):
+                raise _refusal(event)
+            if not isinstance(event, Received | Replanned):
+                raise TypeError(event)
+            try:
+                entry = self._step(entry, event)
+            except MovementEndedError:
+                # Another process has gone on from here meanwhile.
+                entry = self._history(entry.stream)[-1]
+        raise DepositPendingError
+
+    def _step(self, entry: Entry, event: Received | Replanned) -> Entry:
+        try:
+            wallet = self._mints.get(event.claim.mint)
+        except UntrustedMintError as error:
+            raise DepositPendingError from error
+        try:
+            signed = wallet.swap(self._opened(entry.stream, event.claim), event.plan)
+        except MintRefusedError as error:
+            if error.code in REPLAN:
+                return self._replanned(entry, event, wallet)
+            signed = self._signed_before(entry, wallet)
+            if not signed:
+                code, final = error.code or 0, error.code in FINAL
+                refused = self._ledger.refuse_deposit(entry, code, error.detail, final=final)
+                return Entry(entry.stream, entry.version + 1, refused)
+        except (OutcomeUnknownError, RefusedError) as error:
+            raise DepositPendingError from error
+        credited = self._ledger.credit_deposit(entry, signed)
+        return Entry(entry.stream, entry.version + 1, credited)
+
+    def _signed_before(self, newest: Entry, wallet: Wallet) -> tuple[Signed, ...]:
+        """Return what the mint signed for an earlier plan of the same token, if it did.
+
+        A plan can have been given up while a copy of its request was still on its way.
+        """
+        for entry in self._history(newest.stream)[: newest.version - 1]:
+            if isinstance(entry.event, Received | Replanned):
+                try:
+                    signed = wallet.restored(entry.event.plan)
+                except (OutcomeUnknownError, RefusedError) as error:
+                    raise DepositPendingError from error
+                # Other amounts are another transaction's, at counters that were used twice.
+                if tuple(proof.amount for proof in signed) == entry.event.plan.amounts:
+                    return signed
+        return ()
+
+    def _replanned(self, entry: Entry, event: Received | Replanned, wallet: Wallet) -> Entry:
+        self._pause(PAUSE_S)
+        try:
+            keyset_id = wallet.other_keyset(event.claim.unit)
+        except (OutcomeUnknownError, RefusedError) as error:
+            raise DepositPendingError from error
+        amounts = event.plan.amounts
+        return self._ledger.replan_deposit(entry, event.claim, keyset_id, amounts)
+
+    def _opened(self, stream: UUID, claim: Claim) -> list[Proof]:
+        rows = msgspec.json.decode(
+            self._sealer.open(claim.sealed, stream.bytes), type=list[tuple[str, int, str, str]]
+        )
+        return [
+            Proof(keyset_id=keyset_id, amount=amount, secret=secret, c=c)
+            for keyset_id, amount, secret, c in rows
+        ]
+
+
+def _rows(proofs: Sequence[Proof]) -> list[tuple[str, int, str, str]]:
+    return [(proof.keyset_id, proof.amount, proof.secret, proof.c) for proof in proofs]
+
+
+def _may_begin_again(entry: Entry) -> bool:
+    return isinstance(entry.event, Refused) and not entry.event.final
+
+
+def _refusal(event: Refused) -> Exception:
+    if event.code == Code.ALREADY_SPENT:
+        return TokenSpentError()
+    return TokenRefusedError(f"The mint refused the token: {event.reason}")

@@ -1,0 +1,340 @@
+"""The meter: reads from an upstream's answer what the request used up."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+
+from domain.bounds import Usage
+
+COUNT_MAX = 100_000_000
+EVENT_BYTES_MAX = 4 * 1024 * 1024
+CHARACTERS_PER_TOKEN = 4
+DONE = b"data: [DONE]\n\n"
+
+# A line ends with CRLF, LF or CR, an event with two line ends in a row.
+EVENT_END = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)")
+EVENT_END_BYTES_MAX = 4
+BLANK_LINES = re.compile(rb"[\r\n]+")
+LINE_OF_NAME = re.compile(rb"(?:^|[\r\n])event:")
+LINE_END = re.compile(rb"\r\n|\n|\r")
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# Only what holds one of these can matter to the meter; all else is passed on unparsed.
+MARKS = (b'"usage"', b'"error"', b"[DONE]", b'"message_stop"')
+USAGE_NULL = b'"usage":null'
+LAST_TYPES = frozenset({"response.completed", "response.incomplete", "message_stop"})
+# The text that an answer shows its reader, in all dialects; never across a line.
+DELIVERED_TEXT = re.compile(
+    rb'"(?:content|reasoning_content|reasoning|text|arguments|delta|thinking|partial_json'
+    rb'|refusal)"[ \t]*:[ \t]*"((?:[^"\\\r\n]++|\\[^\r\n])*+)"'
+)
+
+
+def estimate(prompt_bytes: int, delivered_text_characters: int) -> Usage:
+    """Guess the usage of an answer that told none: four characters a token.
+
+    >>> estimate(10, 8)
+    Usage(prompt_tokens=3, completion_tokens=2, cached_tokens=0, cache_write_tokens=0, \
+reasoning_tokens=0, images=0, web_searches=0, estimated=True)
+    """
+    return Usage(
+        prompt_tokens=-(-prompt_bytes // CHARACTERS_PER_TOKEN),
+        completion_tokens=-(-delivered_text_characters // CHARACTERS_PER_TOKEN),
+        estimated=True,
+    )
+
+
+def usage_of(document: object) -> Usage | None:
+    """Return the usage told by an answer or by one event of a stream, in any dialect.
+
+    OpenAI's chat, completions, embeddings and Responses, DeepSeek's cache counts, and
+    Anthropic's messages. None where there is none, or where a count is not a sensible
+    whole number: a hostile figure is never charged.
+    """
+    members = _usage_members(document)
+    return None if members is None else _usage(members)
+
+
+class StreamMeter:
+    """Passes a stream of server-sent events on, and reads its usage on the way.
+
+    What comes last (the usage chunk, `[DONE]`, Responses' and Anthropic's last event) is
+    held back until `tail`, so that the charge is written before the client sees the end.
+    Events go through byte for byte as they came. The output depends on the stream only,
+    not on how it was cut into reads.
+
+    With `usage_invited` False the usage chunk is dropped: naive clients crash on it.
+    """
+
+    def __init__(self, *, usage_invited: bool) -> None:
+        self.usage: Usage | None = None
+        self.done = False
+        self.errored = False
+        self.delivered_bytes = 0
+        self.delivered_text_characters = 0
+        self._usage_invited = usage_invited
+        self._pending = bytearray()
+        self._searched = 0
+        self._oversized = False
+        self._ended = False
+        self._first = b""
+        self._usage_chunk = b""
+        self._last_event = b""
+        self._told: dict[str, object] = {}
+
+    def feed(self, data: bytes) -> bytes:
+        """Take what has arrived; return what may go to the client now."""
+        if self.done:
+            return b""
+        if self._pending or self._oversized or not _is_plain(data):
+            self._pending += data
+            data = b"".join(self._complete_events())
+        elif not self._first:
+            self._remember(data)
+        return self._delivered(data)
+
+    def finish(self) -> bytes:
+        """Say that the stream ended as it should; return what was still incomplete."""
+        self._ended = True
+        remainder = bytes(self._pending)
+        self._pending.clear()
+        if not remainder or self.done:
+            return b""
+        return self._delivered(self._event(remainder + _missing_end(remainder)))
+
+    def tail(self, cost: Mapping[str, object] | None = None) -> bytes:
+        """Return what was held back, to be sent once the charge is written.
+
+        The usage chunk, only if it was invited, carries `cost`; then `[DONE]`, if the
+        upstream sent it or ended without it as it should.
+        """
+        held = self._last_event
+        if not held and self._usage_invited:
+            held = self._usage_chunk or (self._synthetic_usage_chunk() if cost else b"")
+        if held and cost:
+            held = _with_cost(held, cost)
+        # Streams with named events, Responses' and Anthropic's, do not know [DONE].
+        named = LINE_OF_NAME.search(self._first) is not None
+        return held + (DONE if self.done or (self._ended and not named) else b"")
+
+    def _remember(self, events: bytes) -> None:
+        """Keep the first event with data: it shows the dialect, and names the answer."""
+        self._first = next((e for e in EVENT_END.split(events) if b"data:" in e), b"")
+
+    def _delivered(self, data: bytes) -> bytes:
+        self.delivered_bytes += len(data)
+        for text in DELIVERED_TEXT.findall(data):
+            self.delivered_text_characters += len(text.decode(errors="replace"))
+        return data
+
+    def _complete_events(self) -> Iterator[bytes]:
+        """Take every complete event off what is pending; yield what goes to the client."""
+        pending, start = self._pending, 0
+        while not self.done:
+            # Blank lines before an event belong to no event, held back or not.
+            blanks = BLANK_LINES.match(pending, start)
+            if blanks is not None:
+                yield blanks[0]
+                start = blanks.end()
+            found = EVENT_END.search(pending, max(start, self._searched))
+            # After a CR at the very end, an LF may still come that belongs to it.
+            if found is None or (found.end() == len(pending) and pending.endswith(b"\r")):
+                break
+            yield self._event(bytes(pending[start : found.end()]))
+            start, self._searched = found.end(), 0
+        del pending[: len(pending) if self.done else start]
+        yield self._overflow()
+        self._searched = max(0, len(pending) - EVENT_END_BYTES_MAX)
+
+    def _overflow(self) -> bytes:
+        """Let go of an incomplete event that is too long to be kept, all but its end."""
+        if len(self._pending) <= EVENT_BYTES_MAX and not self._oversized:
+            return b""
+        self._oversized = True
+        passed = bytes(self._pending[:-EVENT_END_BYTES_MAX])
+        del self._pending[:-EVENT_END_BYTES_MAX]
+        return passed
+
+    def _event(self, event: bytes) -> bytes:
+        """Look at one complete event; return it, or nothing if it is held back."""
+        if self._oversized:
+            self._oversized = False
+            return event
+        if not self._first:
+            self._remember(event)
+        return event if _is_unmarked(event) else self._marked(event)
+
+    def _marked(self, event: bytes) -> bytes:
+        data = _data_of(event)
+        if data.strip() == b"[DONE]":
+            self.done = True
+            return b""
+        document = _json(data)
+        if not isinstance(document, dict):
+            return event
+        self._note(document)
+        if document.get("type") in LAST_TYPES:
+            self._last_event = event
+            return b""
+        if document.get("choices") == [] and isinstance(document.get("usage"), dict):
+            self._usage_chunk = event
+            return b""
+        return event
+
+    def _note(self, document: dict[str, object]) -> None:
+        kind = document.get("type")
+        if document.get("error") or kind in {"error", "response.failed"}:
+            self.errored = True
+        members = _usage_members(document)
+        if members is None:
+            return
+        # Anthropic tells the input when a message starts, and the output as it grows.
+        told = {name: count for name, count in members.items() if count is not None}
+        self._told = {**self._told, **told} if kind == "message_delta" else told
+        self.usage = _usage(self._told) or self.usage
+
+    def _synthetic_usage_chunk(self) -> bytes:
+        """Make the usage chunk that was invited, but which the upstream did not send."""
+        first = _json(_data_of(self._first))
+        if self.usage is None or not isinstance(first, dict) or "choices" not in first:
+            return b""
+        names = ("id", "object", "created", "model")
+        counts = {
+            "prompt_tokens": self.usage.prompt_tokens,
+            "completion_tokens": self.usage.completion_tokens,
+            "total_tokens": self.usage.prompt_tokens + self.usage.completion_tokens,
+        }
+        chunk = {name: first[name] for name in names if name in first}
+        return _rendered({**chunk, "choices": [], "usage": counts})
+
+
+def _is_plain(data: bytes) -> bool:
+    """Tell whether `data` is whole events that the meter need not look at."""
+    return data.endswith((b"\n\n", b"\r\n\r\n")) and _is_unmarked(data)
+
+
+def _is_unmarked(data: bytes) -> bool:
+    for mark in MARKS:
+        # OpenAI writes "usage":null into every chunk but the last.
+        if mark in data and (
+            mark is not MARKS[0] or data.count(mark) != data.count(USAGE_NULL)
+        ):
+            return False
+    return True
+
+
+def _missing_end(event: bytes) -> bytes:
+    """Return what `event` lacks to be complete: an upstream may forget it at the end."""
+    if EVENT_END.search(event, max(0, len(event) - EVENT_END_BYTES_MAX)):
+        return b""
+    return b"\n" if event.endswith((b"\n", b"\r")) else b"\n\n"
+
+
+def _data_of(event: bytes) -> bytes:
+    """Return the data of one event, its lines joined, as the HTML standard has it."""
+    lines = LINE_END.split(event.removeprefix(BYTE_ORDER_MARK))
+    data = [line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:")]
+    return b"\n".join(data)
+
+
+def _json(data: bytes) -> object:
+    """Return the parsed `data`, or None: what we cannot read is still the client's."""
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _rendered(document: Mapping[str, object]) -> bytes:
+    return b"data: " + json.dumps(document, separators=(",", ":")).encode() + b"\n\n"
+
+
+def _with_cost(event: bytes, cost: Mapping[str, object]) -> bytes:
+    """Return the event with `cost` beside and inside its usage, as existing clients read it."""
+    document = _json(_data_of(event))
+    if not isinstance(document, dict):
+        return event
+    inner = document.get("response")
+    for holder in (document, inner):
+        if isinstance(holder, dict) and isinstance(holder.get("usage"), dict):
+            holder["usage"]["cost"] = dict(cost)
+            name = f"event: {document['type']}\n".encode() if holder is inner else b""
+            return name + _rendered({**document, "cost": dict(cost)})
+    return event
+
+
+def _usage_members(document: object) -> Mapping[str, object] | None:
+    """Return the raw usage, wherever in `document` its dialect puts it."""
+    if not isinstance(document, Mapping):
+        return None
+    for holder in (document, *(document.get(n) for n in ("response", "message", "x_groq"))):
+        if isinstance(holder, Mapping) and isinstance(holder.get("usage"), Mapping):
+            members: Mapping[str, object] = holder["usage"]
+            return members
+    return None
+
+
+class _HostileCountError(ValueError):
+    """A count is not a whole number from 0 to a hundred million."""
+
+
+def _count(members: Mapping[str, object], *names: str) -> int:
+    """Return the first of `names` that is given, 0 if none is."""
+    for name in names:
+        value = members.get(name)
+        if value is None:
+            continue
+        if type(value) is not int or not 0 <= value <= COUNT_MAX:
+            raise _HostileCountError(name)
+        return value
+    return 0
+
+
+def _details(members: Mapping[str, object], *names: str) -> Mapping[str, object]:
+    for name in names:
+        details = members.get(name)
+        if isinstance(details, Mapping):
+            return details
+    return {}
+
+
+def _usage(members: Mapping[str, object]) -> Usage | None:
+    names = ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens")
+    if all(members.get(name) is None for name in names):
+        return None
+    try:
+        return _counted(members)
+    except _HostileCountError:
+        return None
+
+
+def _counted(members: Mapping[str, object]) -> Usage:
+    read = _details(members, "prompt_tokens_details", "input_tokens_details")
+    written = _details(members, "completion_tokens_details", "output_tokens_details")
+    prompt = _count(members, "prompt_tokens", "input_tokens")
+    completion = _count(members, "completion_tokens", "output_tokens")
+    total = _count(members, "total_tokens")
+    reasoning = _count(written, "reasoning_tokens")
+    cached = _count(read, "cached_tokens") or _count(
+        members, "prompt_cache_hit_tokens", "cache_read_input_tokens"
+    )
+    cache_write = _count(read, "cache_write_tokens") or _count(
+        members, "cache_creation_input_tokens"
+    )
+    anthropic = "prompt_tokens" not in members and not read
+    if anthropic or cached + cache_write > prompt:
+        # Anthropic counts what went through its cache beside the input, not within it.
+        prompt += cached + cache_write
+    if reasoning > completion or (reasoning and total == prompt + completion + reasoning):
+        # xAI and Perplexity count the reasoning beside the completion.
+        completion += reasoning
+    return Usage(
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        cached_tokens=cached,
+        cache_write_tokens=cache_write,
+        reasoning_tokens=reasoning,
+        web_searches=_count(_details(members, "server_tool_use"), "web_search_requests")
+        or _count(members, "num_search_queries"),
+    )

@@ -1,0 +1,272 @@
+"""Tokens out: a client's available money made into a token it can take anywhere."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+from uuid import UUID, uuid4
+
+from app.cashier.errors import RefundPendingError
+from app.cashier.turns import PAUSE_S, STEPS_MAX, Turns
+from app.gateways.errors import MintRefusedError, OutcomeUnknownError, RefusedError
+from app.gateways.mint import tokens
+from app.gateways.mint.mints import UntrustedMintError
+from app.gateways.mint.tokens import Token
+from app.gateways.mint.wallet import REPLAN
+from app.gateways.mint.wire import ProofState
+from domain.deposit import Signed
+from domain.errors import (
+    MovementEndedError,
+    NothingToRefundError,
+    PurseShortError,
+    UnknownAccountError,
+)
+from domain.event import Entry
+from domain.guards import (
+    ISSUED,
+    REFUND,
+    AccountRow,
+    MovementRow,
+    ProofKey,
+    ProofRow,
+)
+from domain.msat import MSAT_PER_SAT, MSAT_PER_UNIT, Msat
+from domain.refund import Cancelled, Collected, Draft, Issued, Purse, Redrafted, Started
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from app.gateways.mint.mints import Mints
+    from app.gateways.mint.wallet import Wallet
+    from domain.ledger import Ledger
+
+
+class Books(Protocol):
+    """What a refund reads of the store."""
+
+    def account(self, account_id: UUID) -> AccountRow | None: ...
+
+    def movements_of(self, account_id: UUID, kind: str) -> list[tuple[UUID, MovementRow]]: ...
+
+    def history(self, stream: UUID) -> list[Entry]: ...
+
+    def proofs(self, keys: Sequence[ProofKey]) -> dict[ProofKey, ProofRow]: ...
+
+    def free(self, mint: str, unit: str) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """A token for a client: `amount` of it in `unit`, `fee` went to the mint."""
+
+    refund_id: UUID
+    token: str = field(repr=False)
+    unit: str
+    amount: int
+    fee: int
+
+
+class Refunds:
+    """Gives money back. A refund is recorded, as counters, before its token exists."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        mints: Mints,
+        books: Books,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._ledger = ledger
+        self._mints = mints
+        self._books = books
+        self._pause = pause
+        self._turns = Turns()
+
+    def refund(self, account_id: UUID, amount: Msat | None = None) -> Refund:
+        """Return a token for all that is available to an account, or for `amount`.
+
+        A refund that was begun before is finished first; when nothing is left, the newest
+        token that its owner has not collected is returned again, so that one lost on the
+        way is not lost. Raises `UnknownAccountError`, `NothingToRefundError`,
+        `PurseShortError`, `RefundPendingError`.
+        """
+        with self._turns.at(account_id):
+            entry = self._begun(account_id)
+            if entry is None:
+                try:
+                    entry = self._started(account_id, amount)
+                except NothingToRefundError:
+                    # Another process may have begun a refund of all there was just now.
+                    entry = self._begun(account_id) or self._uncollected(account_id)
+                    if entry is None:
+                        raise
+            return self._token(self._finish(entry))
+
+    def resume(self, entry: Entry) -> Issued:
+        """Go on with a refund from its newest entry; raises as `refund` does."""
+        with self._turns.at(entry.stream):
+            issued = self._finish(entry).event
+            if not isinstance(issued, Issued):
+                raise RefundPendingError
+            return issued
+
+    def collected(self, entry: Entry) -> bool:
+        """Ask the mint whether an issued token was spent; record it if it was.
+
+        Raises a `GatewayError` when the mint does not say.
+        """
+        issued = entry.event
+        if not isinstance(issued, Issued):
+            return False
+        wallet = self._mints.get(issued.draft.mint)
+        keys = [(proof.keyset_id, proof.counter) for proof in issued.token_proofs]
+        if any(state is not ProofState.SPENT for state in wallet.states(keys)):
+            return False
+        self._ledger.collect_refund(entry, issued)
+        return True
+
+    def _begun(self, account_id: UUID) -> Entry | None:
+        begun = self._books.movements_of(account_id, REFUND)
+        return self._books.history(begun[0][0])[-1] if begun else None
+
+    def _started(self, account_id: UUID, amount: Msat | None) -> Entry:
+        account = self._books.account(account_id)
+        if account is None:
+            raise UnknownAccountError(account_id)
+        for purse in self._purses(account):
+            try:
+                return self._ledger.start_refund(uuid4(), account_id, purse, amount)
+            except PurseShortError:
+                continue
+        if account.available_msat < MSAT_PER_SAT:
+            raise NothingToRefundError(available_msat=account.available_msat)
+        raise PurseShortError
+
+    def _purses(self, account: AccountRow) -> list[Purse]:
+        """Return where to make the token: the mint and unit it came from, then the richest."""
+        wanted = [(account.mint, account.unit)]
+        wanted += sorted(
+            ((url, unit) for url in self._mints.urls for unit in MSAT_PER_UNIT),
+            key=lambda place: self._books.free(*place) * MSAT_PER_UNIT[place[1]],
+            reverse=True,
+        )
+        purses = []
+        for url, unit in dict.fromkeys(wanted):
+            if url in self._mints.urls and self._books.free(url, unit):
+                purses.append(self._purse(self._mints.get(url), unit))
+        return purses
+
+    def _purse(self, wallet: Wallet, unit: str) -> Purse:
+        try:
+            keyset = wallet.keysets.active(unit)
+            fees = wallet.keysets.fees(unit)
+        except (OutcomeUnknownError, RefusedError) as error:
+            raise RefundPendingError from error
+        return Purse(wallet.url, unit, keyset.id, fees)
+
+    def _uncollected(self, account_id: UUID) -> Entry | None:
+        for stream, row in self._books.movements_of(account_id, ISSUED):
+            if row.mint not in self._mints.urls:
+                continue
+            entry = self._books.history(stream)[-1]
+            try:
+                if not self.collected(entry):
+                    return entry
+            except (OutcomeUnknownError, RefusedError) as error:
+                raise RefundPendingError from error
+        return None
+
+    def _finish(self, entry: Entry) -> Entry:
+        """Walk from `entry` to the refund's token, one recorded step after the other."""
+        for _ in range(STEPS_MAX):
+            event = entry.event
+            if isinstance(event, Issued):
+                return entry
+            if isinstance(event, Cancelled | Collected):
+                raise RefundPendingError
+            if not isinstance(event, Started | Redrafted):
+                raise TypeError(event)
+            try:
+                entry = self._step(entry, event.draft)
+            except MovementEndedError:
+                # Another process has gone on from here meanwhile.
+                entry = self._books.history(entry.stream)[-1]
+        raise RefundPendingError
+
+    def _step(self, entry: Entry, draft: Draft) -> Entry:
+        wallet = self._wallet(draft.mint)
+        keys = [spent.key for spent in draft.inputs]
+        rows = self._books.proofs(keys)
+        if any(key not in rows or rows[key].movement != entry.stream for key in keys):
+            # Another process has ended this refund: its inputs are no longer its own.
+            return self._books.history(entry.stream)[-1]
+        try:
+            inputs = [wallet.proof(_signed(key, rows[key])) for key in keys]
+            signed = wallet.swap(inputs, draft.plan)
+        except MintRefusedError as error:
+            if error.code in REPLAN:
+                return self._redrafted(entry, draft, wallet)
+            return self._refused(entry, draft, wallet, error)
+        except (OutcomeUnknownError, RefusedError) as error:
+            raise RefundPendingError from error
+        issued = self._ledger.issue_refund(entry, draft, signed)
+        return Entry(entry.stream, entry.version + 1, issued)
+
+    def _redrafted(self, entry: Entry, draft: Draft, wallet: Wallet) -> Entry:
+        self._pause(PAUSE_S)
+        try:
+            keyset_id = wallet.other_keyset(draft.unit)
+        except (OutcomeUnknownError, RefusedError) as error:
+            raise RefundPendingError from error
+        return self._ledger.redraft_refund(entry, draft, keyset_id)
+
+    def _refused(
+        self, entry: Entry, draft: Draft, wallet: Wallet, refusal: MintRefusedError
+    ) -> Entry:
+        """Give the amount back, if the mint says that all inputs are still ours."""
+        keys = [(spent.keyset_id, spent.counter) for spent in draft.inputs]
+        try:
+            states = wallet.states(keys)
+        except (OutcomeUnknownError, RefusedError) as error:
+            raise RefundPendingError from error
+        if any(state is not ProofState.UNSPENT for state in states):
+            raise RefundPendingError from refusal
+        cancelled = self._ledger.cancel_refund(entry, draft, refusal.detail)
+        return Entry(entry.stream, entry.version + 1, cancelled)
+
+    def _token(self, entry: Entry) -> Refund:
+        issued = entry.event
+        if not isinstance(issued, Issued):
+            raise RefundPendingError
+        draft = issued.draft
+        wallet = self._wallet(draft.mint)
+        try:
+            proofs = tuple(wallet.proof(signed) for signed in issued.token_proofs)
+        except (OutcomeUnknownError, RefusedError) as error:
+            raise RefundPendingError from error
+        msat_per_unit = MSAT_PER_UNIT[draft.unit]
+        return Refund(
+            refund_id=entry.stream,
+            token=tokens.encode(Token(mint=draft.mint, unit=draft.unit, proofs=proofs)),
+            unit=draft.unit,
+            amount=draft.token_msat // msat_per_unit,
+            fee=draft.fee_msat // msat_per_unit,
+        )
+
+    def _wallet(self, mint: str) -> Wallet:
+        try:
+            return self._mints.get(mint)
+        except UntrustedMintError as error:
+            raise RefundPendingError from error
+
+
+def _signed(key: ProofKey, row: ProofRow) -> Signed:
+    return Signed(
+        keyset_id=key.keyset_id,
+        counter=key.counter,
+        amount=row.amount,
+        c=row.c,
+        e=row.e,
+        s=row.s,
+    )

@@ -1,0 +1,118 @@
+"""A streamed answer on its way to the client: passed through, metered and settled."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Self
+
+from app.cashier.costs import cost_document
+from app.gateways.upstream import UpstreamAnswer, UpstreamBrokenError
+
+if TYPE_CHECKING:
+    from app.cashier.bill import Bill
+    from app.cashier.meter import StreamMeter
+    from domain.bounds import Usage
+    from domain.pricing import Cost
+
+
+class MeteredStream:
+    """An answer passing through: bytes for the client, usage for the bill.
+
+    A class and not a generator: closing a generator nobody has begun to read runs none of
+    it, and the hold would stay for ever.
+    """
+
+    def __init__(
+        self, answer: UpstreamAnswer, meter: StreamMeter, bill: Bill, drain_s: float
+    ) -> None:
+        self._answer = answer
+        self._meter = meter
+        self._bill = bill
+        self._drain_s = drain_s
+        self._settled = False
+        self._over = False
+        self.charged_msat: int | None = None
+        """What it cost, once that is known."""
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        while not self._settled:
+            try:
+                data = self._answer.read_some()
+            except UpstreamBrokenError as error:
+                return self._broken(error)
+            out = self._meter.feed(data) if data else self._meter.finish()
+            if self._meter.done or not data:
+                return out + self._settle()
+            if out:
+                return out
+        self.close()
+        raise StopIteration
+
+    def close(self) -> None:
+        """Settle what is not settled: a client that left is charged for what was used."""
+        if self._over:
+            return
+        self._over = True
+        try:
+            if not self._settled:
+                self._drain()
+        finally:
+            self._answer.close()
+
+    def _settle(self) -> bytes:
+        # Charged first: a client that has read the end finds its balance right.
+        self._settled = True
+        meter = self._meter
+        if self._is_empty():
+            self._bill.release("empty answer")
+            return meter.tail(None)
+        cost = self._charged(meter.usage, meter.delivered_text_characters)
+        return meter.tail(None if cost is None else cost_document(cost, meter.usage))
+
+    def _is_empty(self) -> bool:
+        usage = self._meter.usage
+        written = usage is not None and usage.completion_tokens > 0
+        return not written and not self._meter.delivered_text_characters
+
+    def _charged(self, usage: Usage | None, delivered_characters: int) -> Cost | None:
+        cost = self._bill.charge(usage, delivered_characters)
+        self.charged_msat = None if cost is None else cost.total.msat
+        return cost
+
+    def _broken(self, error: UpstreamBrokenError) -> bytes:
+        """End a stream the upstream has cut: a connection that just ends tells nobody why."""
+        self._settled = True
+        meter = self._meter
+        if self._is_empty():
+            self._bill.release("upstream broke off")
+        else:
+            self._charged(meter.usage, meter.delivered_text_characters)
+        fault = {"message": str(error), "type": "upstream_error", "param": None}
+        document = {"error": {**fault, "code": "upstream_broken"}}
+        return b"data: " + json.dumps(document).encode() + b"\n\n"
+
+    def _drain(self) -> None:
+        """Read on without a reader, for a while, to learn the usage."""
+        delivered = self._meter.delivered_text_characters
+        until_s = time.monotonic() + self._drain_s
+        usage = None
+        try:
+            while self._meter.usage is None and not self._meter.done:
+                data = self._answer.read_some()
+                if not data or time.monotonic() > until_s:
+                    break
+                self._meter.feed(data)
+            self._meter.finish()
+            usage = self._meter.usage
+        except UpstreamBrokenError:
+            usage = self._meter.usage
+        finally:
+            self._settled = True
+            if usage is None and not delivered:
+                self._bill.release("client left before anything was delivered")
+            else:
+                self._charged(usage, delivered)

@@ -1,0 +1,199 @@
+"""The `tallystick` command: one verb for each thing an operator does."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from app.gateways.mint.crypto import Seed
+from app.logs import set_up_logs
+from app.main import create_back_office, create_sealing, signing_key
+from app.processes import Child, Processes
+from app.sealing.check import check as check_seals
+from app.sealing.prove import NotSealedError, Proofs
+from app.sealing.sign import follow as follow_seals
+from app.settings import Settings, SettingsError, load_settings
+from app.store.errors import StoreError
+from app.store.seals import Seals
+from app.terminal import Progress, database_option, open_store_or_exit
+from domain.errors import LedgerBrokenError
+from projections.checkpoint import CheckpointError, VerifierKey
+from projections.follow import rebuild as rebuild_projections
+from projections.follow import verify as verify_log
+from projections.sheets import SHEETS
+
+STOP_WITHIN_S = 3700.0
+"""Longer than gunicorn's own time to drain: streams that run are allowed to end."""
+
+GUNICORN = ("-m", "gunicorn", "-c", str(Path(__file__).parents[1] / "gunicorn.conf.py"))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="tallystick")
+def main() -> None:
+    """Sell an OpenAI-compatible API request by request for Cashu ecash."""
+
+
+@main.command()
+def serve() -> None:
+    """Serve for real: gunicorn's workers and the back office, until SIGTERM or Ctrl-C.
+
+    Settings come from the environment and from .env; see .env.example.
+    """
+    settings = _settings()
+    open_store_or_exit(settings.database_url)
+    children = Processes(STOP_WITHIN_S)
+    children.stop_on_signals()
+    # Started here and once, so that there is a back office wherever there are workers.
+    office = Child(
+        "back office", [sys.executable, "-m", "app.cli", "back-office"], {}, restart=True
+    )
+    children.start(office)
+    children.start(Child("gunicorn", [sys.executable, *GUNICORN], {}))
+    try:
+        code = children.wait()
+    finally:
+        children.stop()
+    sys.exit(code)
+
+
+@main.command("back-office")
+def back_office() -> None:
+    """Run the back office alone; beside another one it waits for that one's lease."""
+    settings = _settings()
+    try:
+        create_back_office(settings).run()
+    except (SettingsError, StoreError) as error:
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt:
+        sys.exit(0)
+
+
+@main.command()
+@database_option
+@click.option("--key", help="The house's verifier key; then signatures are verified as well.")
+def verify(database_url: str, key: str | None) -> None:
+    """Replay the log and check every invariant; exit 1 and name the first difference.
+
+    The log is also compared, byte for byte, with all that was sealed and signed of it.
+    Works while the service runs.
+    """
+    set_up_logs("WARNING")
+    store = open_store_or_exit(database_url)
+    public = _public_key(key) if key else None
+    with Progress("compared") as progress:
+        difference = check_seals(Seals(store), progress, public)
+    if difference is None:
+        with Progress("verified") as progress:
+            difference = verify_log(store, progress)
+    if difference is not None:
+        click.echo(f"DIFFERENCE: {difference}", err=True)
+        sys.exit(1)
+    click.echo(f"The log holds up to position {store.head()}: 0 differences.")
+
+
+@main.command()
+@database_option
+def rebuild(database_url: str) -> None:
+    """Drop every projection, guard rows included, and make it again from the log.
+
+    Works while the service runs; writers wait only while the rows are swapped.
+    """
+    set_up_logs("WARNING")
+    store = open_store_or_exit(database_url)
+    with Progress("read") as progress:
+        rebuild_projections(store, [sheet.name for sheet in SHEETS], progress)
+    seals = Seals(store)
+    seals.forget()
+    follow_seals(seals)
+    click.echo(f"Every projection was made again from {store.head()} positions.")
+
+
+@main.command()
+@click.option("--seal", is_flag=True, help="Sign what is new first, without the back office.")
+@click.option("--key", "show_key", is_flag=True, help="Print the verifier key instead.")
+def checkpoint(*, seal: bool, show_key: bool) -> None:
+    """Print the newest checkpoint: a signed note of how long the log is, and its root.
+
+    Settings come from the environment and from .env, as for `serve`.
+    """
+    settings = _settings()
+    seed = Seed.from_mnemonic(settings.wallet_seed.get_secret_value())
+    if show_key:
+        click.echo(str(signing_key(settings, seed).verifier))
+        return
+    try:
+        if seal:
+            create_sealing(settings, seed).seal()
+        proofs = Proofs(Seals(open_store_or_exit(settings.database_url)))
+        click.echo(proofs.checkpoint().note, nl=False)
+    except NotSealedError as error:
+        raise click.ClickException("nothing is sealed yet") from error
+    except (StoreError, LedgerBrokenError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+@main.command()
+@click.argument("position", type=click.IntRange(min=1))
+@database_option
+def prove(position: int, database_url: str) -> None:
+    """Print the proof that the event at POSITION is under the newest checkpoint.
+
+    The proof and the event's line of an export are all that tools/verify_ledger.py needs.
+    """
+    proofs = Proofs(Seals(open_store_or_exit(database_url)))
+    try:
+        click.echo(proofs.inclusion(position).text(), nl=False)
+    except NotSealedError as error:
+        message = f"no checkpoint covers an event at position {position}"
+        raise click.ClickException(message) from error
+
+
+@main.command()
+@click.option(
+    "--directory",
+    envvar="DEMO_DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(".demo"),
+    show_default=True,
+    help="Where the demo's data and demo.json live.",
+)
+@click.option(
+    "--exit/--stay",
+    "leave",
+    envvar="DEMO_EXIT",
+    default=False,
+    help="Exit after the tour, or stay up until Ctrl-C.",
+)
+def demo(directory: Path, *, leave: bool) -> None:
+    """Watch ecash buy a streamed answer: a real mint, a sample upstream, and the house.
+
+    UPSTREAM_BASE_URL, when set, takes the place of the sample upstream.
+    """
+    click.echo("Getting ready.")
+    # A program of its own: the client's package takes two seconds to import, and nobody who
+    # serves needs it. It takes this one's place, so that signals reach it.
+    words = ["-m", "app.demo", "--directory", str(directory), "--exit" if leave else "--stay"]
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, *words])  # noqa: S606  (our own program)
+
+
+def _public_key(verifier: str) -> bytes:
+    try:
+        return VerifierKey.read(verifier).public
+    except CheckpointError as error:
+        raise click.BadParameter(str(error), param_hint="--key") from error
+
+
+def _settings() -> Settings:
+    try:
+        return load_settings()
+    except SettingsError as error:
+        raise click.ClickException(str(error)) from error
+
+
+if __name__ == "__main__":
+    main()

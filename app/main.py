@@ -1,0 +1,257 @@
+"""The floor plan: every part of the house is built here and handed to those who use it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from fractions import Fraction
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import gevent
+import requests
+from gevent.threadpool import ThreadPool
+
+from app.cashier.bill import Policy
+from app.cashier.charge import Charges
+from app.cashier.deposit import Deposits
+from app.cashier.quote import Quotes, Rates
+from app.cashier.rates import RateDesk
+from app.cashier.recover import Recovery
+from app.cashier.refund import Refunds
+from app.gateways.exchange import Exchange
+from app.gateways.mint.crypto import Seed
+from app.gateways.mint.mints import Mints
+from app.gateways.mint.seal import Sealer
+from app.gateways.upstream import Upstream
+from app.jobs import BackOffice, Job
+from app.logs import set_up_logs
+from app.sealing.prove import Proofs
+from app.sealing.sign import Sealing, SigningKey
+from app.settings import Settings, SettingsError, load_settings
+from app.store.group import GroupCommit, OneByOne
+from app.store.opening import Store, open_store
+from app.store.seals import Seals
+from app.web import proof
+from app.web.app import Doors, create_web
+from app.web.info import About
+from domain.errors import PricingError
+from domain.ledger import Ledger, Record
+from domain.price_list import fixed, from_models_json
+from projections.checkpoint import origin_of
+from projections.follow import catch_up
+from projections.sheets import SHEETS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from decimal import Decimal
+
+    from flask import Flask
+
+    from app.store.locks import Locks
+    from domain.pricing import PriceBook
+
+KEEP_EVERY_S = 5.0
+FOLLOW_EVERY_S = 2.0
+FINISH_EVERY_S = 10.0
+UPSTREAM_CONNECTIONS_MAX = 2000
+BODY_TIMEOUT_S = 60.0
+SEAL_EVERY_S = 60.0
+SEAL, API_KEYS, CHECKPOINTS = b"sealed proofs", b"api keys", b"checkpoints"
+
+
+@dataclass(frozen=True)
+class House:
+    """The parts that workers and the back office have in common."""
+
+    settings: Settings
+    store: Store
+    locks: Locks
+    ledger: Ledger
+    seed: Seed
+    mints: Mints
+    deposits: Deposits
+    refunds: Refunds
+    book: PriceBook
+    models: list[dict[str, Any]]
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Return the WSGI application of one gevent worker."""
+    house = build(settings or load_settings(), in_groups)
+    house.locks.take(house.ledger.owner)
+    house.ledger.adopt_prices(house.book.version, house.book.to_document())
+    gevent.spawn(_keep_alive, house.locks)
+    app = create_web(_doors(house))
+    app.register_blueprint(proof.blueprint(Proofs(Seals(house.store))))
+    return app
+
+
+def create_back_office(settings: Settings) -> BackOffice:
+    """Return the back office; it begins to work when it is run."""
+    house = build(settings, one_by_one)
+    house.locks.take(house.ledger.owner)
+    recovery = Recovery(house.ledger, house.store, house.locks, house.deposits, house.refunds)
+    # A store of its own: following writes long pages, and must not delay what moves money.
+    followed, _ = open_store(settings.database_url)
+    jobs = [
+        Job("orphaned holds", settings.sweep_interval_s, recovery.release_orphans),
+        Job("unfinished movements", FINISH_EVERY_S, recovery.finish_movements),
+        Job("tokens collected", settings.refund_check_interval_s, recovery.watch_tokens),
+        Job("followers", FOLLOW_EVERY_S, lambda: _follow(followed)),
+        Job("checkpoint", SEAL_EVERY_S, create_sealing(settings, house.seed).seal),
+    ]
+    if settings.btc_usd is None and settings.model_based_pricing:
+        exchange = Exchange(requests.Session())
+        desk = RateDesk(house.ledger, exchange, house.store.rate)
+        jobs.append(Job("rate", settings.rate_update_interval_s, desk.update))
+    return BackOffice(jobs, house.locks)
+
+
+def create_sealing(settings: Settings, seed: Seed) -> Sealing:
+    """Return what seals the log, on a store of its own; raises `StoreError`."""
+    store, _ = open_store(settings.database_url)
+    return Sealing(Seals(store), signing_key(settings, seed))
+
+
+def signing_key(settings: Settings, seed: Seed) -> SigningKey:
+    """Return the key for checkpoints; `str(key.verifier)` is what the world may know of it."""
+    return SigningKey(seed.subkey(CHECKPOINTS), origin_of(settings.http_url, settings.name))
+
+
+def build(settings: Settings, records: Callable[[Store], Record]) -> House:
+    """Build what everybody needs; `records` decides how commands reach the store.
+
+    Raises `SettingsError`, `StoreError`.
+    """
+    set_up_logs(settings.log_level)
+    models, book = read_prices(settings)
+    store, locks = open_store(settings.database_url)
+    seed = Seed.from_mnemonic(settings.wallet_seed.get_secret_value())
+    ledger = Ledger(records(store), owner=f"process-{uuid4().hex}")
+    mints = Mints(
+        settings.cashu_mints,
+        seed,
+        connect_timeout_s=settings.mint_timeout_s,
+        timeout_s=settings.mint_timeout_s,
+    )
+    return House(
+        settings=settings,
+        store=store,
+        locks=locks,
+        ledger=ledger,
+        seed=seed,
+        mints=mints,
+        deposits=Deposits(ledger, mints, Sealer(seed.subkey(SEAL)), store.history),
+        refunds=Refunds(ledger, mints, store),
+        book=book,
+        models=models,
+    )
+
+
+def in_groups(store: Store) -> Record:
+    """Group commit for a gevent worker.
+
+    SQLite blocks, so that it has a thread of its own; PostgreSQL's waiting is cooperative.
+    """
+    if store.engine != "sqlite":
+        return GroupCommit(store.commit).record
+    thread = ThreadPool(1)
+    return GroupCommit(lambda commands: thread.apply(store.commit, (commands,))).record
+
+
+def one_by_one(store: Store) -> Record:
+    """Plain transactions, for processes with few commands."""
+    return OneByOne(store.commit).record
+
+
+def read_prices(settings: Settings) -> tuple[list[dict[str, Any]], PriceBook]:
+    """Return the models as they are listed, and the book that requests are charged by.
+
+    Raises `SettingsError` naming the file and what is wrong in it.
+    """
+    path = settings.models_file
+    try:
+        document = json.loads(path.read_text())
+        markup = Fraction(settings.exchange_fee) * Fraction(settings.upstream_provider_fee)
+        book = from_models_json(document, markup - 1)
+    except (OSError, ValueError, PricingError) as error:
+        raise SettingsError(f"MODELS_PATH: {path}: {error}") from error
+    if not settings.model_based_pricing:
+        book = fixed(
+            *(
+                Fraction(price)
+                for price in (
+                    settings.cost_per_request,
+                    settings.cost_per_1k_input_tokens,
+                    settings.cost_per_1k_output_tokens,
+                )
+            )
+        )
+    return document["models"], book
+
+
+def _doors(house: House) -> Doors:
+    settings = house.settings
+    quotes = Quotes(
+        house.book,
+        Rates(
+            house.store.rate,
+            fixed_btc_usd=_fixed_rate(settings.btc_usd),
+            stale_after_s=settings.rate_stale_after_s,
+        ),
+        route=settings.upstream_base_url,
+    )
+    key = settings.upstream_api_key
+    upstream = Upstream(
+        settings.upstream_base_url,
+        key.get_secret_value() if key else "",
+        connect_timeout_s=settings.upstream_connect_timeout_s,
+        read_timeout_s=settings.upstream_read_timeout_s,
+        connections_max=UPSTREAM_CONNECTIONS_MAX,
+    )
+    policy = Policy(settings.missing_usage, settings.drain_seconds)
+    return Doors(
+        deposits=house.deposits,
+        refunds=house.refunds,
+        charges=Charges(house.ledger, upstream, quotes, policy),
+        quotes=quotes,
+        account=house.store.account,
+        models=house.models,
+        about=_about(settings),
+        key_secret=house.seed.subkey(API_KEYS),
+        body_bytes_max=settings.body_bytes_max,
+        body_timeout_s=BODY_TIMEOUT_S,
+    )
+
+
+def _about(settings: Settings) -> About:
+    return About(
+        name=settings.name,
+        description=settings.description,
+        version=version("tallystick"),
+        mints=settings.cashu_mints,
+        npub=settings.npub,
+        http_url=settings.http_url,
+        onion_url=settings.onion_url,
+    )
+
+
+def _keep_alive(locks: Locks) -> None:
+    while True:
+        gevent.sleep(KEEP_EVERY_S)
+        locks.keep()
+
+
+def _follow(store: Store) -> None:
+    for sheet in SHEETS:
+        catch_up(store, sheet.name, _quietly)
+
+
+def _quietly(_done: int, _all: int) -> None:
+    """Show no progress: nobody is watching."""
+
+
+def _fixed_rate(btc_usd: Decimal | None) -> str | None:
+    return None if btc_usd is None else format(btc_usd, "f")

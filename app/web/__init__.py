@@ -1,0 +1,3 @@
+"""Doors in: how the world reaches the house over HTTP."""
+
+from __future__ import annotations

@@ -1,0 +1,79 @@
+"""The web application: every door in, and nothing behind them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask
+
+from app.web import balance, errors, headers, info, models, proxy
+from app.web.bearer import ApiKeys, Bearer
+from app.web.bodies import Bodies
+from app.web.models import Listing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from uuid import UUID
+
+    from app.cashier.charge import Charges
+    from app.cashier.deposit import Deposits
+    from app.cashier.quote import Quotes
+    from app.cashier.refund import Refunds
+    from app.web.info import About
+    from domain.guards import AccountRow
+
+WALLET_BYTES_MAX = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doors:
+    """What the doors lead to.
+
+    `account` reads what an account has; `models` are the entries of models.json; API keys
+    are derived from `key_secret`, 32 bytes.
+    """
+
+    deposits: Deposits
+    refunds: Refunds
+    charges: Charges
+    quotes: Quotes
+    account: Callable[[UUID], AccountRow | None]
+    models: Sequence[Mapping[str, Any]]
+    about: About
+    key_secret: bytes = field(repr=False)
+    body_bytes_max: int
+    body_timeout_s: float
+
+
+def create_web(doors: Doors) -> Flask:
+    """Return the application that serves `doors`."""
+    app = Flask(__name__)
+    # A redirect to the other spelling would carry a key to wherever `Host` says.
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
+    headers.attach(app)
+    app.register_error_handler(Exception, errors.answer)
+    _register(app, doors)
+    return app
+
+
+def _register(app: Flask, doors: Doors) -> None:
+    bearer = Bearer(doors.deposits, doors.account)
+    bodies = Bodies(bytes_max=doors.body_bytes_max, timeout_s=doors.body_timeout_s)
+    app.register_blueprint(proxy.blueprint(bearer, doors.charges, bodies))
+    rooms = balance.blueprint(
+        balance.Balance(
+            bearer,
+            ApiKeys(doors.key_secret),
+            doors.deposits,
+            doors.refunds,
+            doors.account,
+            Bodies(bytes_max=WALLET_BYTES_MAX, timeout_s=doors.body_timeout_s),
+        )
+    )
+    for name, prefix in balance.PREFIXES.items():
+        app.register_blueprint(rooms, name=name, url_prefix=prefix)
+    listing = Listing(doors.quotes, doors.models)
+    app.register_blueprint(models.blueprint(listing))
+    app.register_blueprint(info.blueprint(doors.about, listing, doors.account))

@@ -1,0 +1,125 @@
+"""The bearer: which account a credential opens, and the keys that stand for tokens."""
+
+from __future__ import annotations
+
+import hmac
+from collections import OrderedDict
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from app.gateways.mint.tokens import token_id
+from app.web.refusals import (
+    EmptyBearerError,
+    NoCredentialsError,
+    NotBearerError,
+    UnknownKeyError,
+)
+from app.web.visit import current_visit
+from domain.identity import account_of_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from uuid import UUID
+
+    from app.cashier.deposit import Deposits
+    from app.gateways.mint.tokens import Token
+    from domain.guards import AccountRow
+
+KEY_PREFIX = "sk-"
+TOKEN_PREFIX = "cashu"  # noqa: S105  # what tokens begin with, not one of them
+KNOWN_MAX = 20_000
+
+
+class ApiKeys:
+    """Makes the API key of a token: the same one each time the token is presented.
+
+    A client whose answer was lost asks again, and is given its key and its credit again.
+    `secret` is 32 bytes that nobody else has; without it a key cannot be worked out from
+    what the mint knows of the token.
+    """
+
+    __slots__ = ("_secret",)
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def of_token(self, token: Token) -> str:
+        """Return `sk-` and HMAC-SHA256 of the token's identity, in hex."""
+        identity = token_id(token.proofs).encode()
+        return KEY_PREFIX + hmac.new(self._secret, identity, sha256).hexdigest()
+
+    def __repr__(self) -> str:
+        return "ApiKeys(…)"
+
+
+class Bearer:
+    """Opens accounts. An account that exists goes on existing, so that it is remembered.
+
+    What is remembered is a hash of the credential and the account, of `known_max` at most.
+    """
+
+    def __init__(
+        self,
+        deposits: Deposits,
+        account: Callable[[UUID], AccountRow | None],
+        known_max: int = KNOWN_MAX,
+    ) -> None:
+        self._deposits = deposits
+        self._account = account
+        self._known: OrderedDict[bytes, UUID] = OrderedDict()
+        self._known_max = known_max
+
+    def open(self, authorization: str | None) -> UUID:
+        """Return the account that an Authorization header opens.
+
+        A token that was never seen is deposited first. Raises a `DoorError`, and what
+        `Deposits` raises.
+        """
+        return self.account_of(credential(authorization))
+
+    def account_of(self, secret: str) -> UUID:
+        """Return the account that an API key or a token opens; raises as `open` does."""
+        digest = sha256(secret.encode()).digest()
+        account_id = self._known.get(digest)
+        if account_id is None:
+            account_id = self._looked_up(secret)
+            self._remember(digest, account_id)
+        current_visit().account_id = account_id
+        return account_id
+
+    def _looked_up(self, secret: str) -> UUID:
+        if secret.startswith(KEY_PREFIX):
+            account_id = account_of_key(secret)
+            if self._account(account_id) is None:
+                raise UnknownKeyError
+            return account_id
+        if not secret.lower().startswith(TOKEN_PREFIX):
+            raise UnknownKeyError
+        token = self._deposits.read(secret)
+        account_id = self._deposits.account_of(token)
+        if self._account(account_id) is None:
+            self._deposits.deposit(token, account_id)
+        return account_id
+
+    def _remember(self, digest: bytes, account_id: UUID) -> None:
+        self._known[digest] = account_id
+        if len(self._known) > self._known_max:
+            self._known.popitem(last=False)
+
+
+def credential(authorization: str | None) -> str:
+    """Return what an Authorization header carries (RFC 6750).
+
+    Raises `NoCredentialsError`, `NotBearerError`, `EmptyBearerError`.
+
+    >>> credential("Bearer sk-1")
+    'sk-1'
+    """
+    if authorization is None:
+        raise NoCredentialsError
+    scheme, _, secret = authorization.strip().partition(" ")
+    if scheme.lower() != "bearer":
+        raise NotBearerError
+    if not secret.strip():
+        raise EmptyBearerError
+    return secret.strip()

@@ -1,0 +1,112 @@
+"""What is wrong with a request before any money is asked about, as one tree of errors.
+
+DoorError                    the request cannot be let in
+├── NoCredentialsError       no Authorization header on a paid route
+├── NotBearerError           an Authorization header of another kind
+├── EmptyBearerError         `Bearer` and nothing behind it
+├── UnknownKeyError          no account was ever opened by this key
+├── BodyError                the body is not one that is read here
+│   ├── BodyLateError        the body did not arrive in time
+│   ├── BodyTooLargeError    the body is longer than is read
+│   └── InvalidJsonError     the body is not a JSON object
+├── InvalidParameterError    a member or header is not what it should be (carries its name)
+├── NoTokenError             a deposit without a token
+├── UnreadableTokenError     what should be a token is none
+├── NothingHereError         no such address
+└── ModelNotListedError      the listing has no such model
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class DoorError(Exception):
+    """The request cannot be let in.
+
+    `says` are words by which existing clients know the error, `param` names what in the
+    request is at fault.
+    """
+
+    says: ClassVar[str] = ""
+    param: str | None = None
+
+    def __init__(self, message: str = "") -> None:
+        first_line = (type(self).__doc__ or "").split("\n", 1)[0]
+        super().__init__(message or self.says or first_line)
+
+
+class NoCredentialsError(DoorError):
+    """No Authorization header was sent."""
+
+    says = "Unauthorized"
+
+
+class NotBearerError(DoorError):
+    """The Authorization header is of another kind."""
+
+    says = "Invalid authorization. Use 'Bearer <cashu-token>' or 'Bearer <api-key>'"
+
+
+class EmptyBearerError(DoorError):
+    """You did not provide an API key: nothing follows 'Bearer'."""
+
+
+class UnknownKeyError(DoorError):
+    """No account was ever opened by this key."""
+
+    says = "Invalid API key: Key not found"
+
+
+class BodyError(DoorError):
+    """The request's body cannot be read."""
+
+
+class BodyLateError(BodyError):
+    """The request's body did not arrive in time."""
+
+
+class BodyTooLargeError(BodyError):
+    """The request's body is too large."""
+
+
+class InvalidJsonError(BodyError):
+    """The request's body is not a JSON object."""
+
+
+class InvalidParameterError(DoorError):
+    """What `param` names is not what it should be."""
+
+    def __init__(self, param: str, message: str) -> None:
+        super().__init__(f"{param} {message}")
+        self.param = param
+
+
+class NoTokenError(DoorError):
+    """A deposit was asked for without a token; `param` is where it was looked for."""
+
+    def __init__(self, param: str) -> None:
+        article = "An" if param.startswith("i") else "A"
+        super().__init__(f"{article} {param} is required.")
+        self.param = param
+
+
+class UnreadableTokenError(DoorError):
+    """What should be a token is none."""
+
+    says = "Invalid token format"
+
+
+class NothingHereError(DoorError):
+    """There is no such address."""
+
+    says = "Not found check /docs for available endpoints"
+
+
+class ModelNotListedError(DoorError):
+    """The listing has no such model."""
+
+    param = "model"
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"The model '{model[:100]}' does not exist")

@@ -1,0 +1,56 @@
+"""A visit: what is known of the request being answered, for its headers and its log line."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+from uuid import UUID, uuid4
+
+from flask import g, request
+
+from app.logs import RequestLine, log_request
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Visit:
+    """One request on its way through the house.
+
+    `route` is spelled as we spell it, never as it was asked. `request_id` names the request
+    in its headers, in the log and, if it is paid for, its hold. `ends_later` is set for a
+    stream, which is written down when it has ended.
+    """
+
+    method: str
+    route: str
+    request_id: UUID = field(default_factory=uuid4)
+    began_s: float = field(default_factory=time.monotonic)
+    account_id: UUID | None = None
+    model: str | None = None
+    charged_msat: int | None = None
+    ends_later: bool = False
+
+    def write_down(self, status: int) -> None:
+        """Write the one line that operators see of the request."""
+        line = RequestLine(
+            request_id=str(self.request_id),
+            method=self.method,
+            route=self.route,
+            status=status,
+            duration_ms=round((time.monotonic() - self.began_s) * 1000),
+            account_id=None if self.account_id is None else str(self.account_id),
+            model=self.model,
+            charged_msat=self.charged_msat,
+        )
+        log_request(logger, line)
+
+
+def current_visit() -> Visit:
+    """Return the visit of the request that is being answered here."""
+    visit: Visit | None = g.get("visit")
+    if visit is None:
+        rule = request.url_rule
+        visit = g.visit = Visit(request.method, "none" if rule is None else rule.rule)
+    return visit

@@ -1,0 +1,85 @@
+"""Houses to test the cashier in; when a test ends, the log of each is verified."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import pytest
+
+from tests.cashier.house import House, MoodyMint
+from tests.store.places import SqlitePlace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.store.places import Place
+
+Build: TypeAlias = "Callable[..., House]"
+OpenMint: TypeAlias = "Callable[..., MoodyMint]"
+
+
+@pytest.fixture
+def open_mint() -> Iterator[OpenMint]:
+    """How to open a mint; all of them close after the houses were checked."""
+    opened: list[MoodyMint] = []
+
+    def open_mint(key: str = "fake", **options: Any) -> MoodyMint:
+        opened.append(MoodyMint(key, **options))
+        return opened[-1].__enter__()
+
+    yield open_mint
+    for mint in opened:
+        if mint.is_up:
+            mint.__exit__()
+
+
+@pytest.fixture
+def mint(open_mint: OpenMint) -> MoodyMint:
+    return open_mint()
+
+
+@pytest.fixture
+def second_mint(open_mint: OpenMint) -> MoodyMint:
+    return open_mint("second")
+
+
+@pytest.fixture
+def build(open_mint: OpenMint, sqlite_place: Place, tmp_path: Path) -> Iterator[Build]:
+    """How to open a house, and further processes of it on the same books."""
+    with _builder(sqlite_place, tmp_path) as build:
+        yield build
+
+
+@pytest.fixture
+def build_anywhere(open_mint: OpenMint, place: Place, tmp_path: Path) -> Iterator[Build]:
+    """The same on either engine."""
+    with _builder(place, tmp_path) as build:
+        yield build
+
+
+@pytest.fixture
+def house(build: Build, mint: MoodyMint) -> House:
+    return build(mint)
+
+
+@contextmanager
+def _builder(place: Place, folder: Path) -> Iterator[Build]:
+    built: list[House] = []
+    others: list[SqlitePlace] = []
+
+    def build(*mints: MoodyMint, anew: bool = False, **options: Any) -> House:
+        """Open a house at `mints`, on books of its own if `anew`."""
+        if anew:
+            others.append(SqlitePlace(folder))
+        store = others[-1].open() if anew else place.open()
+        built.append(House(store, mints, **options))
+        return built[-1]
+
+    yield build
+    for house in built:
+        house.check()
+        house.close()
+    for other in others:
+        other.close()

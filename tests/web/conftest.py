@@ -1,0 +1,202 @@
+"""A house with all its real parts behind the doors; only mint and upstream are doubles."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+from app.cashier.bill import Policy
+from app.cashier.charge import Charges
+from app.cashier.deposit import Deposits
+from app.cashier.quote import Quotes, Rates
+from app.cashier.refund import Refunds
+from app.gateways.mint.client import MintClient
+from app.gateways.mint.crypto import Seed
+from app.gateways.mint.keysets import split
+from app.gateways.mint.mints import Mints
+from app.gateways.mint.seal import Sealer
+from app.gateways.mint.tokens import decode
+from app.gateways.upstream import Upstream
+from app.store.group import OneByOne
+from app.store.sqlite import SqliteStore
+from app.web.app import Doors, create_web
+from app.web.info import About
+from domain.ledger import Ledger
+from domain.price_list import from_models_json
+from tests.doubles.mint import FakeMint
+from tests.doubles.upstream import UpstreamDouble
+from tests.gateways.outputs import prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from flask import Flask
+    from flask.testing import FlaskClient
+    from werkzeug.test import TestResponse
+
+OWNER = "test-process"
+BODY_BYTES_MAX = 64 * 1024
+BODY_TIMEOUT_S = 0.2
+UPSTREAM_KEY = "sk-upstream-secret"
+# With one bitcoin at 100,000 dollars, a millionth of a dollar is a msat: a token in costs
+# 1 msat, a token out 2 msat, and the house asks no more than the upstream.
+BTC_USD = "100000"
+MODELS: list[dict[str, Any]] = [
+    {
+        "id": "maker/plain",
+        "name": "Maker: Plain",
+        "created": 1_700_000_000,
+        "description": "Plain.",
+        "context_length": 1000,
+        "pricing": {
+            "prompt": "0.000001",
+            "completion": "0.000002",
+            "request": "0",
+            "image": "0",
+            "web_search": "0",
+            "internal_reasoning": "0",
+        },
+        "top_provider": {"context_length": 1000, "max_completion_tokens": 100},
+        "per_request_limits": None,
+        "alias_ids": ["plain"],
+    },
+    {"id": "bare", "pricing": {"prompt": "0.000001", "completion": "0.000002"}},
+]
+
+
+@dataclass(frozen=True)
+class House:
+    """What a test looks at from outside, and what it looks up inside."""
+
+    app: Flask
+    client: FlaskClient
+    mint: FakeMint
+    upstream: UpstreamDouble
+    store: SqliteStore
+    ledger: Ledger
+    deposits: Deposits
+    doors: Doors
+
+    def key(self, amount_sat: int = 1000) -> str:
+        """Open an account with a fresh token; return its API key."""
+        answer = self.client.post(
+            "/v1/wallet/create", json={"initial_balance_token": self.mint.fund(amount_sat)}
+        )
+        api_key: str = answer.get_json()["api_key"]
+        return api_key
+
+    def spend(self, token: str) -> None:
+        """Spend a token at the mint, as its owner's wallet would."""
+        proofs = decode(token).proofs
+        amount = sum(proof.amount for proof in proofs)
+        fee = -(-len(proofs) // 10)
+        with requests.Session() as session:
+            purse = MintClient(
+                self.mint.url,
+                session,
+                connect_timeout_s=2,
+                read_timeout_s=5,
+                answer_bytes_max=100_000,
+            )
+            outputs = prepare(self.mint.active("sat").id, split(amount - fee)).outputs
+            purse.swap(proofs, outputs)
+
+    def wallet(self, api_key: str) -> dict[str, Any]:
+        """Return what the wallet says of an account."""
+        found: dict[str, Any] = self.client.get(
+            "/v1/wallet/info", headers=bearer(api_key)
+        ).get_json()
+        return found
+
+    def ask(self, api_key: str, **members: Any) -> TestResponse:
+        """Ask for a chat completion."""
+        document = {"model": "maker/plain", "messages": QUESTION, "max_tokens": 50}
+        return self.client.post(
+            "/v1/chat/completions", json={**document, **members}, headers=bearer(api_key)
+        )
+
+    def open_holds(self) -> int:
+        return len(self.store.open_holds(OWNER))
+
+
+QUESTION = [{"role": "user", "content": "how are you today?"}]
+# The sample upstream counts words: the question's four in, out its preface of eleven words
+# and the four again.
+COST_MSAT = 4 * 1 + 15 * 2
+
+
+def bearer(credential: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {credential}"}
+
+
+def about(mint_url: str) -> About:
+    return About(
+        name="Test <House>",
+        description="Sells tests & proofs",
+        version="1.2.3",
+        mints=(mint_url,),
+        http_url="https://house.example",
+    )
+
+
+@pytest.fixture
+def mint() -> Iterator[FakeMint]:
+    with FakeMint() as double:
+        yield double
+
+
+@pytest.fixture
+def upstream() -> Iterator[UpstreamDouble]:
+    with UpstreamDouble() as double:
+        yield double
+
+
+@pytest.fixture
+def btc_usd() -> str | None:
+    """The operator's own rate; a test that knows of none overrides it."""
+    return BTC_USD
+
+
+@pytest.fixture
+def house(
+    tmp_path: Path, mint: FakeMint, upstream: UpstreamDouble, btc_usd: str | None
+) -> Iterator[House]:
+    store = SqliteStore(tmp_path / "ledger.db")
+    store.create()
+    ledger = Ledger(OneByOne(store.commit).record, OWNER)
+    seed = Seed(b"\x07" * 64)
+    mints = Mints((mint.url,), seed, connect_timeout_s=2, timeout_s=5)
+    sealer = Sealer(seed.subkey(b"seal"))
+    rates = Rates(store.rate, fixed_btc_usd=btc_usd, stale_after_s=900)
+    quotes = Quotes(from_models_json({"models": MODELS}, Fraction(0)), rates, "test")
+    gateway = Upstream(
+        upstream.base_url,
+        UPSTREAM_KEY,
+        connect_timeout_s=2,
+        read_timeout_s=5,
+        connections_max=10,
+    )
+    deposits = Deposits(ledger, mints, sealer, store.history, lambda _: None)
+    doors = Doors(
+        deposits=deposits,
+        refunds=Refunds(ledger, mints, store, lambda _: None),
+        charges=Charges(ledger, gateway, quotes, Policy("estimate", drain_s=5)),
+        quotes=quotes,
+        account=store.account,
+        models=MODELS,
+        about=about(mint.url),
+        key_secret=seed.subkey(b"api keys"),
+        body_bytes_max=BODY_BYTES_MAX,
+        body_timeout_s=BODY_TIMEOUT_S,
+    )
+    app = create_web(doors)
+    yield House(app, app.test_client(), mint, upstream, store, ledger, deposits, doors)
+    gateway.close()
+    for wallet in mints:
+        wallet.client._session.close()
+    store.close()
