@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from app.accounts import VERBS
 from app.gateways.mint.crypto import Seed
 from app.logs import set_up_logs
 from app.main import create_back_office, create_sealing, signing_key
@@ -193,6 +194,10 @@ def _settings() -> Settings:
         return load_settings()
     except SettingsError as error:
         raise click.ClickException(str(error)) from error
+
+
+for verb in VERBS:
+    main.add_command(verb)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.2
 RESTART_PAUSE_S = 1.0
+STOP_MIN_S = 1.0
 PR_SET_PDEATHSIG = 1
 """From Linux' prctl(2): the signal to be sent when the starter of a process has ended."""
 
@@ -128,17 +129,18 @@ class Processes:
         return 0
 
     def stop(self) -> None:
-        """End every child, newest first; kill what has not ended in time."""
+        """End every child, newest first; kill what has not ended in time.
+
+        One is told to end when the newer ones have ended: they may still need it to drain.
+        """
         self._stopping = True
-        for child in reversed(self._children):
-            if child.process is not None and child.code is None:
-                child.process.terminate()
         until_s = time.monotonic() + self._stop_within_s
         for child in reversed(self._children):
-            if child.process is None:
+            if child.process is None or child.code is not None:
                 continue
+            child.process.terminate()
             try:
-                child.process.wait(max(0.1, until_s - time.monotonic()))
+                child.process.wait(max(STOP_MIN_S, until_s - time.monotonic()))
             except subprocess.TimeoutExpired:
                 child.process.kill()
                 child.process.wait()

@@ -1,0 +1,52 @@
+"""What the README names is there: files, commands, settings."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from app.cli import main
+from app.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+LINES_MAX = 200
+# Of the demo and the tests, which do not read the settings of the house.
+OTHER_VARIABLES = {"DEMO_DIR", "DEMO_EXIT", "TEST_DATABASE_URL"}
+
+
+def test_every_file_it_names_is_there() -> None:
+    named = set(re.findall(r"\b(?:app|docs|domain|projections|tests)/[\w/]+(?:\.\w+)?", README))
+
+    assert {name for name in named if not (ROOT / name).exists()} == set()
+
+
+def test_every_make_target_it_names_is_there() -> None:
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+
+    named = set(re.findall(r"(?:^ {4}|`)make ([a-z-]+)", README, flags=re.MULTILINE))
+
+    assert named
+    assert named - set(targets) == set()
+
+
+def test_every_command_it_names_is_there() -> None:
+    said = CliRunner().invoke(main, ["--help"]).output
+
+    named = set(re.findall(r"`tallystick ([a-z][a-z-]*)", README))
+
+    assert named
+    assert {name for name in named if f"  {name} " not in said} == set()
+
+
+def test_every_variable_it_names_is_a_setting() -> None:
+    named = set(re.findall(r"`([A-Z]{2,}(?:_[A-Z]+)*)(?:=1)?`", README)) - {"LICENSE"}
+
+    settings = {name.upper() for name in Settings.model_fields}
+    assert named - OTHER_VARIABLES - settings == set()
+
+
+def test_it_can_be_read_in_one_go() -> None:
+    assert len(README.splitlines()) < LINES_MAX
