@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 from types import MappingProxyType
+from typing import Any
 
 from domain.errors import PricingError
 from domain.msat import MSAT_PER_SAT
@@ -34,6 +35,19 @@ def from_models_json(document: object, margin: Fraction) -> PriceBook:
     return PriceBook(
         models=MappingProxyType(reader.models), aliases=MappingProxyType(reader.aliases)
     )
+
+
+def entries_of(document: object) -> list[Any]:
+    """Return the entries of a price list, which is a list or has one by name.
+
+    Raises `PricingError`.
+    """
+    entries = document
+    if isinstance(document, Mapping):
+        entries = document.get("models", document.get("data"))
+    if not isinstance(entries, list):
+        raise PricingError("The price list has no list 'models'.")
+    return entries
 
 
 def fixed(
@@ -107,11 +121,10 @@ class _Reader:
         self._factor = factor
 
     def read(self, document: object) -> None:
-        entries = document
-        if isinstance(document, Mapping):
-            entries = document.get("models", document.get("data"))
-        if not isinstance(entries, list):
-            self.faults.append("The price list has no list 'models'.")
+        try:
+            entries = entries_of(document)
+        except PricingError as error:
+            self.faults.append(str(error))
             return
         for place, entry in enumerate(entries):
             self._model(place, entry)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,7 +16,13 @@ from app.cashier.errors import (
     TokenSpentError,
 )
 from app.cashier.turns import PAUSE_S, STEPS_MAX, Turns
-from app.gateways.errors import MintRefusedError, OutcomeUnknownError, RefusedError
+from app.gateways.errors import (
+    GatewayError,
+    MintRefusedError,
+    MintUnknownError,
+    OutcomeUnknownError,
+    RefusedError,
+)
 from app.gateways.mint import crypto, tokens
 from app.gateways.mint.errors import KeysetError, TokenError
 from app.gateways.mint.keysets import split
@@ -27,15 +34,18 @@ from domain.deposit import Claim, Credited, Received, Refused, Replanned, Signed
 from domain.errors import MovementEndedError, TokenTakenError
 from domain.event import Entry
 from domain.identity import account_of_token, deposit_of_token
-from domain.msat import MSAT_PER_UNIT
+from domain.msat import MSAT_PER_UNIT, Msat
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from uuid import UUID
 
     from app.gateways.mint.mints import Mints
     from app.gateways.mint.seal import Sealer
     from domain.ledger import Ledger
+
+PENDING = frozenset({11002, 11004})
+"""Answers of a mint that is busy with these very proofs or outputs (NUT-00, error codes)."""
 
 
 class Deposits:
@@ -66,6 +76,16 @@ class Deposits:
     def account_of(self, token: Token) -> UUID:
         """Return the account that the token opens when it is used as a key."""
         return account_of_token(tokens.token_id(token.proofs))
+
+    def worth(self, token: Token) -> Msat:
+        """Return what would be credited for the token, should its mint take it.
+
+        The mint is not shown the token. Raises `TokenRefusedError`,
+        `FeesExceedTokenError`, `MintDownError`.
+        """
+        with _told():
+            _, _, fee = self._appraised(token)
+            return Msat((token.amount - fee) * MSAT_PER_UNIT[token.unit])
 
     def deposit(self, token: Token, account_id: UUID) -> Credited:
         """Credit `account_id` with what the token is worth after the mint's fees.
@@ -99,12 +119,8 @@ class Deposits:
         return history[-1]
 
     def _begun(self, token: Token, account_id: UUID, stream: UUID) -> Entry:
-        try:
+        with _told():
             claim, amounts, keyset_id = self._classified(token, account_id, stream)
-        except (KeysetError, TokenError) as error:
-            raise TokenRefusedError(str(error)) from error
-        except (RefusedError, OutcomeUnknownError) as error:
-            raise MintDownError from error
         entry = self._ledger.receive_token(stream, claim, keyset_id, amounts)
         if _may_begin_again(entry):
             entry = self._ledger.replan_deposit(entry, claim, keyset_id, amounts)
@@ -113,13 +129,7 @@ class Deposits:
     def _classified(
         self, token: Token, account_id: UUID, stream: UUID
     ) -> tuple[Claim, tuple[int, ...], str]:
-        wallet = self._mints.get(token.mint)
-        if token.unit not in MSAT_PER_UNIT:
-            raise TokenRefusedError(f"Tokens in {token.unit} are not accepted here.")
-        proofs = [self._checked(wallet, token.unit, proof) for proof in token.proofs]
-        fee = wallet.keysets.fee_for(proofs)
-        if fee >= token.amount:
-            raise FeesExceedTokenError
+        wallet, proofs, fee = self._appraised(token)
         claim = Claim(
             account_id=account_id,
             mint=wallet.url,
@@ -129,6 +139,17 @@ class Deposits:
             sealed=self._sealer.seal(msgspec.json.encode(_rows(proofs)), stream.bytes),
         )
         return claim, split(token.amount - fee), wallet.keysets.active(token.unit).id
+
+    def _appraised(self, token: Token) -> tuple[Wallet, list[Proof], int]:
+        """Return the token's wallet, its checked proofs and the mint's fee for them."""
+        wallet = self._mints.get(token.mint)
+        if token.unit not in MSAT_PER_UNIT:
+            raise TokenRefusedError(f"Tokens in {token.unit} are not accepted here.")
+        proofs = [self._checked(wallet, token.unit, proof) for proof in token.proofs]
+        fee = wallet.keysets.fee_for(proofs)
+        if fee >= token.amount:
+            raise FeesExceedTokenError
+        return wallet, proofs, fee
 
     @staticmethod
     def _checked(wallet: Wallet, unit: str, proof: Proof) -> Proof:
@@ -177,7 +198,11 @@ class Deposits:
                 refused = self._ledger.refuse_deposit(entry, code, error.detail, final=final)
                 return Entry(entry.stream, entry.version + 1, refused)
         except (OutcomeUnknownError, RefusedError) as error:
-            raise DepositPendingError from error
+            if not _is_being_swapped(error):
+                raise DepositPendingError from error
+            # Another worker is at the same token: what it records is the answer here too.
+            self._pause(PAUSE_S)
+            return self._history(entry.stream)[-1]
         credited = self._ledger.credit_deposit(entry, signed)
         return Entry(entry.stream, entry.version + 1, credited)
 
@@ -216,12 +241,28 @@ class Deposits:
         ]
 
 
+@contextmanager
+def _told() -> Iterator[None]:
+    """Raise what the gateways say, before any token was shown to a mint, as clients know it."""
+    try:
+        yield
+    except (KeysetError, TokenError) as error:
+        raise TokenRefusedError(str(error)) from error
+    except (RefusedError, OutcomeUnknownError) as error:
+        raise MintDownError from error
+
+
 def _rows(proofs: Sequence[Proof]) -> list[tuple[str, int, str, str]]:
     return [(proof.keyset_id, proof.amount, proof.secret, proof.c) for proof in proofs]
 
 
 def _may_begin_again(entry: Entry) -> bool:
     return isinstance(entry.event, Refused) and not entry.event.final
+
+
+def _is_being_swapped(error: GatewayError) -> bool:
+    """Tell whether the mint is busy with these very proofs or outputs just now."""
+    return isinstance(error, MintUnknownError) and error.code in PENDING
 
 
 def _refusal(event: Refused) -> Exception:

@@ -30,10 +30,17 @@ class MeteredStream:
         self._meter = meter
         self._bill = bill
         self._drain_s = drain_s
-        self._settled = False
         self._over = False
+        self._settled = False
+        self.is_broken = False
+        """Whether the upstream has cut it short."""
         self.charged_msat: int | None = None
         """What it cost, once that is known."""
+
+    @property
+    def is_settled(self) -> bool:
+        """Tell whether its bill has come to its end: then nothing more is to come."""
+        return self._settled
 
     def __iter__(self) -> Self:
         return self
@@ -85,7 +92,7 @@ class MeteredStream:
 
     def _broken(self, error: UpstreamBrokenError) -> bytes:
         """End a stream the upstream has cut: a connection that just ends tells nobody why."""
-        self._settled = True
+        self._settled = self.is_broken = True
         meter = self._meter
         if self._is_empty():
             self._bill.release("upstream broke off")

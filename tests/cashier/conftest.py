@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
+from tests.cashier.counter import Counter
 from tests.cashier.house import House, MoodyMint
+from tests.doubles.upstream import UpstreamDouble
 from tests.store.places import SqlitePlace
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 Build: TypeAlias = "Callable[..., House]"
 OpenMint: TypeAlias = "Callable[..., MoodyMint]"
+OpenCounter: TypeAlias = "Callable[..., Counter]"
 
 
 @pytest.fixture
@@ -62,6 +65,39 @@ def build_anywhere(open_mint: OpenMint, place: Place, tmp_path: Path) -> Iterato
 @pytest.fixture
 def house(build: Build, mint: MoodyMint) -> House:
     return build(mint)
+
+
+@pytest.fixture
+def upstream() -> Iterator[UpstreamDouble]:
+    with UpstreamDouble() as upstream:
+        yield upstream
+
+
+@pytest.fixture
+def funded(house: House, mint: MoodyMint) -> House:
+    """A house in which Alice has 100 sat, in proofs of 64, 32 and 4."""
+    house.deposit(mint.fund(101))
+    assert house.available_msat() == 100_000
+    return house
+
+
+@pytest.fixture
+def open_counter(funded: House, upstream: UpstreamDouble) -> Iterator[OpenCounter]:
+    """How to open a counter between Alice's money and the upstream."""
+    opened: list[Counter] = []
+
+    def open_counter(base_url: str = "", **options: Any) -> Counter:
+        opened.append(Counter(funded, base_url or upstream.base_url, **options))
+        return opened[-1]
+
+    yield open_counter
+    for counter in opened:
+        counter.upstream.close()
+
+
+@pytest.fixture
+def counter(open_counter: OpenCounter) -> Counter:
+    return open_counter()
 
 
 @contextmanager

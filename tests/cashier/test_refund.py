@@ -23,14 +23,6 @@ COSTS_A_SAT_TO_DEPOSIT = 101
 
 
 @pytest.fixture
-def funded(house: House, mint: MoodyMint) -> House:
-    """A house in which Alice has 100 sat, in proofs of 64, 32 and 4."""
-    house.deposit(mint.fund(COSTS_A_SAT_TO_DEPOSIT))
-    assert house.available_msat() == 100_000
-    return house
-
-
-@pytest.fixture
 def stranger(build: Build, mint: MoodyMint, second_mint: MoodyMint) -> House:
     """Another house at the same mints, which knows nothing of ours."""
     return build(mint, second_mint, anew=True, seed=OTHER_SEED)

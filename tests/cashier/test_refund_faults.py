@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from app.cashier.errors import RefundPendingError
+from app.cashier.refund import Refunds
 from app.gateways.mint.crypto import hash_to_curve
 from app.gateways.mint.tokens import decode
 from domain.guards import REFUND, RESERVED
@@ -17,6 +18,7 @@ from tests.doubles.mint import Fault
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from domain.guards import AccountRow, MovementRow
     from tests.cashier.conftest import Build
     from tests.cashier.house import House, MoodyMint
 
@@ -24,13 +26,6 @@ UNBALANCED = 11005
 STARTED, REDRAFTED, ISSUED, CANCELLED = (
     f"refund.{topic}" for topic in ("started", "redrafted", "issued", "cancelled")
 )
-
-
-@pytest.fixture
-def funded(house: House, mint: MoodyMint) -> House:
-    """A house in which Alice has 100 sat, in proofs of 64, 32 and 4."""
-    house.deposit(mint.fund(101))
-    return house
 
 
 def begun(house: House) -> UUID:
@@ -300,3 +295,42 @@ def test_the_proofs_of_an_open_refund_are_set_aside(funded: House, mint: MoodyMi
     assert sorted(row.amount for row in rows.values()) == [4, 32, 64]
     assert {row.state for row in rows.values()} == {RESERVED}
     assert funded.store.free(mint.url, "sat") == 0
+
+
+class LaggingBooks:
+    """The books as a process sees them that looks a moment too early, once."""
+
+    def __init__(self, house: House) -> None:
+        self._store = house.store
+        self._accounts = [house.store.account(ALICE)]
+        self._movements = [house.store.movements_of(ALICE, REFUND)]
+        self.history = house.store.history
+        self.proofs = house.store.proofs
+        self.free = house.store.free
+
+    def account(self, account_id: UUID) -> AccountRow | None:
+        return self._accounts.pop() if self._accounts else self._store.account(account_id)
+
+    def movements_of(self, account_id: UUID, kind: str) -> list[tuple[UUID, MovementRow]]:
+        if self._movements:
+            return self._movements.pop()
+        return self._store.movements_of(account_id, kind)
+
+
+@pytest.mark.parametrize("finished", [False, True], ids=["begun", "finished"])
+def test_a_process_that_looked_too_early_finds_the_refund_of_another(
+    build: Build, funded: House, mint: MoodyMint, *, finished: bool
+) -> None:
+    """M31: neither is a second token made, nor is the client told that there is none."""
+    other = build(mint, owner="worker-2")
+    late = Refunds(other.ledger, other.mints, LaggingBooks(funded), other.pauses.append)
+    if not finished:
+        mint.fault("swap", Fault.SERVER_ERROR)
+        fail(funded)
+    else:
+        funded.refunds.refund(ALICE)
+
+    refund = late.refund(ALICE)
+
+    assert funded.refunds.refund(ALICE) == refund
+    assert refund.amount == 99
