@@ -83,7 +83,7 @@ class RateRow(NamedTuple):
 
 NO_ACCOUNT = AccountRow(0, 0, "", "")
 FREE, RESERVED, OUT = "free", "reserved", "out"
-DEPOSIT, REFUND, ISSUED = "deposit", "refund", "issued"
+DEPOSIT, REFUND, ISSUED, INVOICE = "deposit", "refund", "issued", "invoice"
 NEWEST = "newest"
 
 

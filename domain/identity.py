@@ -32,6 +32,14 @@ def hold_of_request(account_id: UUID, idempotency_key: str) -> UUID:
     return uuid5(account_id, "request:" + idempotency_key)
 
 
+def change_of_request(request_id: UUID) -> UUID:
+    """Return the refund that brings back what a token paid too much for one request.
+
+    Of a refund that came to nothing, or to a part only, it is the name of the next one.
+    """
+    return uuid5(request_id, "change")
+
+
 def prices_of_version(version: str) -> UUID:
     """Return the movement that records a price list."""
     return uuid5(NAMESPACE, "prices:" + version)

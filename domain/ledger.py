@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -21,8 +21,18 @@ from domain.deposit import (
 )
 from domain.errors import MovementEndedError
 from domain.event import Entry
+from domain.guards import ProofKey
 from domain.hold import Charge, Charged, Held, Hold, Metered, Release, Released, Terms
 from domain.identity import prices_of_version
+from domain.invoice import (
+    Bill,
+    CreditInvoice,
+    InvoiceCredited,
+    InvoiceLapsed,
+    LapseInvoice,
+    OpenInvoice,
+    PlanInvoice,
+)
 from domain.msat import Msat
 from domain.prices import AdoptPrices, PricesAdopted
 from domain.rate import ObserveRate, RateObserved
@@ -124,14 +134,24 @@ class Ledger:
         return _expect(self._record(command), Refused)
 
     def start_refund(
-        self, refund_id: UUID, account_id: UUID, purse: Purse, amount: Msat | None = None
+        self,
+        refund_id: UUID,
+        account_id: UUID,
+        purse: Purse,
+        amount: Msat | None = None,
+        *,
+        whole: bool = False,
+        first: Iterable[ProofKey] = (),
     ) -> Entry:
         """Take all that is available, or `amount`, and set proofs aside for a token.
 
-        Raises `UnknownAccountError`, `NothingToRefundError`, `PurseShortError`.
+        When the purse has less, as much as it has, unless it must be the `whole`. The
+        proofs wanted `first` are taken if they are there and enough. Raises
+        `UnknownAccountError`, `NothingToRefundError`, `PurseShortError`.
         """
         amount_msat = None if amount is None else amount.msat
-        return self._record(Start(refund_id, account_id, purse, amount_msat))
+        keys = frozenset(first)
+        return self._record(Start(refund_id, account_id, purse, amount_msat, whole, keys))
 
     def redraft_refund(self, newest: Entry, draft: Draft, keyset_id: str) -> Entry:
         """Record that the outputs of `newest` will be asked of another keyset."""
@@ -151,6 +171,35 @@ class Ledger:
         """Record that a token we issued was spent by whoever holds it."""
         command = Collect(newest.stream, newest.version, issued)
         return _expect(self._record(command), Collected)
+
+    def open_invoice(self, invoice_id: UUID, bill: Bill) -> Entry:
+        """Record an invoice that a mint has made; nobody owes or owns anything by it."""
+        return self._record(OpenInvoice(invoice_id, bill))
+
+    def plan_invoice(
+        self, newest: Entry, bill: Bill, keyset_id: str, amounts: tuple[int, ...]
+    ) -> Entry:
+        """Record the outputs about to be minted for an invoice that is paid."""
+        stream, version, _ = newest
+        return self._record(PlanInvoice(stream, version, bill, keyset_id, amounts))
+
+    def credit_invoice(
+        self, newest: Entry, bill: Bill, proofs: tuple[Signed, ...]
+    ) -> InvoiceCredited:
+        """Record that the mint signed for a paid invoice; its account is credited, once.
+
+        Raises `UnknownMovementError`, `MovementEndedError`.
+        """
+        command = CreditInvoice(newest.stream, newest.version, bill, proofs)
+        return _expect(self._record(command), InvoiceCredited)
+
+    def lapse_invoice(self, newest: Entry, bill: Bill) -> InvoiceLapsed:
+        """Record that an invoice is unpaid and expired at its mint.
+
+        Raises `UnknownMovementError`, `MovementEndedError`.
+        """
+        command = LapseInvoice(newest.stream, newest.version, bill)
+        return _expect(self._record(command), InvoiceLapsed)
 
     def observe_rate(
         self, rate_id: UUID, btc_usd: str, sources: tuple[str, ...]

@@ -17,16 +17,19 @@ zero after every event, and what the mints hold equals what is owed plus what is
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from domain.deposit import Credited, Received, Refused, Replanned
 from domain.event import Event
 from domain.hold import Charged, Held, Released
+from domain.invoice import InvoiceCredited, InvoiceLapsed, InvoiceOpened, InvoicePlanned
 from domain.prices import PricesAdopted
 from domain.rate import RateObserved
 from domain.refund import Cancelled, Collected, Issued, Redrafted, Started
 
+NAMES_MAX = 50_000
 EARNED = "house:earned"
 SHORTFALL = "house:shortfall"
 REFUNDS_IN_FLIGHT = "refunds:in_flight"
@@ -49,6 +52,12 @@ def held(account_id: UUID) -> str:
     return f"client:{account_id}:held"
 
 
+@lru_cache(maxsize=NAMES_MAX)
+def _client(account_id: UUID) -> tuple[str, str]:
+    """Return both names of a client's accounts; who replays a log asks again and again."""
+    return available(account_id), held(account_id)
+
+
 def mint(url: str) -> str:
     return f"mint:{url}"
 
@@ -63,24 +72,23 @@ def _nothing(_event: Event) -> list[Posting]:
 
 
 def _held(event: Held) -> list[Posting]:
-    account_id = event.account_id
-    return [Posting(available(account_id), held(account_id), event.amount_msat)]
+    free, kept = _client(event.account_id)
+    return [Posting(free, kept, event.amount_msat)]
 
 
 def _charged(event: Charged) -> list[Posting]:
-    account_id = event.account_id
-    back_msat = event.held_msat - event.from_hold_msat
+    free, kept = _client(event.account_id)
     return [
-        Posting(held(account_id), EARNED, event.from_hold_msat),
-        Posting(held(account_id), available(account_id), back_msat),
-        Posting(available(account_id), EARNED, event.from_available_msat),
+        Posting(kept, EARNED, event.from_hold_msat),
+        Posting(kept, free, event.held_msat - event.from_hold_msat),
+        Posting(free, EARNED, event.from_available_msat),
         Posting(SHORTFALL, EARNED, event.shortfall_msat),
     ]
 
 
 def _released(event: Released) -> list[Posting]:
-    account_id = event.account_id
-    return [Posting(held(account_id), available(account_id), event.held_msat)]
+    free, kept = _client(event.account_id)
+    return [Posting(kept, free, event.held_msat)]
 
 
 def _credited(event: Credited) -> list[Posting]:
@@ -91,6 +99,10 @@ def _credited(event: Credited) -> list[Posting]:
         Posting(mint(event.mint), client, event.face_msat),
         Posting(client, mint(event.mint), event.fee_msat),
     ]
+
+
+def _paid_in(event: InvoiceCredited) -> list[Posting]:
+    return [Posting(mint(event.mint), available(event.account_id), event.credited_msat)]
 
 
 def _started(event: Started) -> list[Posting]:
@@ -128,6 +140,10 @@ _POSTINGS: Mapping[type[Event], Callable[[Any], list[Posting]]] = {
     Issued: _issued,
     Cancelled: _cancelled,
     Collected: _collected,
+    InvoiceOpened: _nothing,
+    InvoicePlanned: _nothing,
+    InvoiceCredited: _paid_in,
+    InvoiceLapsed: _nothing,
     RateObserved: _nothing,
     PricesAdopted: _nothing,
 }

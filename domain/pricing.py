@@ -157,6 +157,26 @@ class Tariff:
 
     def cost(self, usage: Usage) -> Cost:
         """Return what `usage` costs, its exact sum rounded up once."""
+        base, with_input, with_output = self._sums(usage)
+        # The running sums are rounded, not the parts: so the parts add up to the total.
+        base_msat, input_msat, total_msat = (
+            -(-base // self.denominator),
+            -(-with_input // self.denominator),
+            -(-with_output // self.denominator),
+        )
+        return Cost(
+            total=Msat(total_msat),
+            base=Msat(base_msat),
+            input=Msat(input_msat - base_msat),
+            output=Msat(total_msat - input_msat),
+        )
+
+    def total_msat(self, usage: Usage) -> int:
+        """Return the total of `cost` alone, for whoever works out a million of them."""
+        return -(-self._sums(usage)[2] // self.denominator)
+
+    def _sums(self, usage: Usage) -> tuple[int, int, int]:
+        """Return the base, the base and input, and all of it, over the denominator."""
         cached, written = usage.cached_tokens, usage.cache_write_tokens
         base = self._base(usage.images, usage.web_searches)
         with_input = (
@@ -170,18 +190,7 @@ class Tariff:
             + self.completion * (usage.completion_tokens - usage.reasoning_tokens)
             + self.internal_reasoning * usage.reasoning_tokens
         )
-        # The running sums are rounded, not the parts: so the parts add up to the total.
-        base_msat, input_msat, total_msat = (
-            -(-base // self.denominator),
-            -(-with_input // self.denominator),
-            -(-with_output // self.denominator),
-        )
-        return Cost(
-            total=Msat(total_msat),
-            base=Msat(base_msat),
-            input=Msat(input_msat - base_msat),
-            output=Msat(total_msat - input_msat),
-        )
+        return base, with_input, with_output
 
     def ceiling(self, bounds: Bounds) -> Msat:
         """Return at least the cost of any usage that `bounds` admit."""

@@ -187,14 +187,18 @@ class Start:
     """Take what is available, or `amount_msat` of it, for a token made at `purse`.
 
     Rounded down to the purse's unit; the mint's fee comes out of it. When the purse has
-    less than that, as much as it has. Raises `UnknownAccountError`,
-    `NothingToRefundError`, `PurseShortError`; a repetition returns the newest event.
+    less than that, as much as it has, or nothing if it must be the `whole`. Made of the
+    proofs that are wanted `first`, as far as they are there and enough. Raises
+    `UnknownAccountError`, `NothingToRefundError`, `PurseShortError`; a repetition returns
+    the newest event.
     """
 
     stream: UUID
     account_id: UUID
     purse: Purse
     amount_msat: int | None = None
+    whole: bool = False
+    first: frozenset[ProofKey] = frozenset()
 
     def need(self, needs: Needs) -> None:
         needs.movements.add(self.stream)
@@ -219,10 +223,10 @@ class Start:
         wanted = wanted_msat // purse.msat_per_unit
         if wanted == 0:
             raise NothingToRefundError(available_msat=account.available_msat)
-        inputs = choose(_free(rows, purse), wanted)
+        inputs = self._inputs(_free(rows, purse), wanted)
         taken = min(wanted, sum(spent.amount for spent in inputs))
         fee = purse.fee(inputs)
-        if not inputs:
+        if not inputs or (self.whole and taken < wanted):
             raise PurseShortError
         if taken <= fee:
             raise NothingToRefundError(
@@ -241,6 +245,11 @@ class Start:
             plan=Plan.next(rows, purse.mint, purse.keyset_id, send + change),
             send_count=len(send),
         )
+
+    def _inputs(self, free: Sequence[Spent], wanted: int) -> list[Spent]:
+        first = [spent for spent in free if spent.key in self.first]
+        is_enough = sum(spent.amount for spent in first) >= wanted
+        return choose(first if is_enough else free, wanted)
 
     def replay(self, history: Sequence[Entry]) -> Entry:
         return newest(self.stream, history)

@@ -10,11 +10,12 @@ import msgspec
 from domain.bounds import Usage
 from domain.deposit import Credited, Received, Refused, Replanned
 from domain.errors import LedgerBrokenError, LedgerError
-from domain.guards import DEPOSIT, FREE, ISSUED, REFUND, GuardRows
-from domain.hold import Charged, Held, Metered, Released
+from domain.guards import DEPOSIT, FREE, INVOICE, ISSUED, REFUND, GuardRows
+from domain.hold import Charged, Held, Metered, Released, Terms
+from domain.invoice import InvoiceCredited, InvoiceLapsed, InvoiceOpened, InvoicePlanned
 from domain.msat import MSAT_PER_UNIT
 from domain.prices import PricesAdopted
-from domain.pricing import MsatPerUsd, PriceBook
+from domain.pricing import MsatPerUsd, PriceBook, Tariffs
 from domain.refund import Cancelled, Collected, Issued, Redrafted, Started
 from projections.books import Books
 
@@ -35,8 +36,16 @@ FOLLOWS: dict[type[Event], tuple[str, ...]] = {
     Issued: (REFUND,),
     Cancelled: (REFUND,),
     Collected: (ISSUED,),
+    InvoicePlanned: (INVOICE,),
+    InvoiceCredited: (INVOICE,),
+    InvoiceLapsed: (INVOICE,),
 }
 """What a movement must be just before; a refusal may be followed unless it was final."""
+
+BEGINNINGS = (Received, Started, InvoiceOpened)
+ENDS = (Charged, Released)
+TARIFFS_MAX = 1_000
+"""Price lists at a rate that are kept at hand; a long log has seen very many rates."""
 
 END_VERSION = 2
 """A hold is its first event, and its one end the second."""
@@ -49,28 +58,31 @@ class Auditor:
         self.rows = GuardRows()
         self.books = Books()
         self._prices: dict[str, PriceBook] = {}
+        self._known: dict[tuple[str, str], Tariffs] = {}
         self._claims: dict[UUID, Claim] = {}
         self._drafts: dict[UUID, Draft] = {}
         self._refused: dict[UUID, int] = {}
 
     def read(self, page: Iterable[tuple[int, Entry]]) -> str | None:
         """Return what is wrong at which position, or `None` when nothing is."""
+        rows, check, post = self.rows, self._check, self.books.post
         for position, entry in page:
+            stream, version, event = entry
             try:
-                self._check(entry)
-                entry.event.apply(self.rows, entry.stream, entry.version)
-                self.books.post(entry.event)
+                check(entry)
+                event.apply(rows, stream, version)
+                post(event)
             except LedgerError as error:
-                topic = entry.event.TOPIC
-                return f"position {position}, {topic} of {entry.stream}: {error}"
+                return f"position {position}, {event.TOPIC} of {stream}: {error}"
         return None
 
     def _check(self, entry: Entry) -> None:
         stream, version, event = entry
         if isinstance(event, Held):
-            _demand(version == 1, f"begins with version {version}")
+            if version != 1:
+                raise LedgerBrokenError(f"begins with version {version}")
             _demand(event.amount_msat >= 0, "holds less than 0")
-        elif isinstance(event, Charged | Released):
+        elif isinstance(event, ENDS):
             self._check_end(stream, version, event)
         elif isinstance(event, PricesAdopted):
             self._prices[event.version] = PriceBook.from_document(event.document)
@@ -87,18 +99,31 @@ class Auditor:
             self._check_charge(event)
 
     def _check_charge(self, event: Charged) -> None:
-        parts = (event.from_hold_msat, event.from_available_msat, event.shortfall_msat)
-        _demand(event.cost_msat == sum(parts), "the parts of the cost do not add up")
-        _demand(event.from_hold_msat <= event.held_msat, "took more than was held")
-        _demand(min(parts) >= 0, "took less than 0")
-        prices = self._prices.get(event.terms.price_version)
-        if prices is not None and not event.usage.estimated:
-            price = prices.find(event.terms.model)
-            cost = price.cost(usage_of(event.usage), rate_of(event.terms.btc_usd)).total
-            _demand(cost.msat == event.cost_msat, f"the price list says {cost.msat} msat")
+        from_hold, from_available = event.from_hold_msat, event.from_available_msat
+        paid = from_hold + from_available + event.shortfall_msat
+        _demand(event.cost_msat == paid, "the parts of the cost do not add up")
+        _demand(from_hold <= event.held_msat, "took more than was held")
+        least = from_hold >= 0 <= from_available and event.shortfall_msat >= 0
+        _demand(least, "took less than 0")
+        if event.usage.estimated or event.terms.price_version not in self._prices:
+            return
+        tariff = self._tariffs(event.terms).find(event.terms.model)
+        cost_msat = tariff.total_msat(usage_of(event.usage))
+        if cost_msat != event.cost_msat:
+            raise LedgerBrokenError(f"the price list says {cost_msat} msat")
+
+    def _tariffs(self, terms: Terms) -> Tariffs:
+        key = terms.price_version, terms.btc_usd
+        known = self._known.get(key)
+        if known is None:
+            if len(self._known) == TARIFFS_MAX:
+                self._known.clear()
+            prices = self._prices[terms.price_version]
+            known = self._known[key] = prices.at(rate_of(terms.btc_usd))
+        return known
 
     def _check_step(self, stream: UUID, version: int, event: Event) -> None:
-        if isinstance(event, Received | Started):
+        if isinstance(event, BEGINNINGS):
             _demand(version == 1, f"begins with version {version}")
         elif type(event) in FOLLOWS:
             kind, newest = self._before(stream)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
-from domain.event import Entry
 from domain.errors import LedgerError
+from domain.event import Entry
 from domain.guards import GuardRows
 from projections.audit import Auditor
 from projections.guard import differences, fold, settle

@@ -101,7 +101,10 @@ class GroupCommit:
                 # Those just woken add their next wish before the next transaction starts.
                 gevent.sleep(0)
         finally:
-            self._committing = False
+            # Whatever ended this greenlet, those who came meanwhile are still waiting.
+            self._committing = bool(self._open.commands)
+            if self._committing:
+                gevent.spawn(self._run)
 
     def _finish(self, batch: _Batch) -> None:
         failure: StoreError | None = StoreUnavailableError()

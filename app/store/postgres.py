@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
-from zlib import crc32
 
 import psycopg
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
@@ -14,6 +13,14 @@ from psycopg.rows import tuple_row
 
 from app.store.errors import SchemaTooNewError, StoreBusyError, StoreUnavailableError
 from app.store.mapper import LedgerMapper
+from app.store.postgres_rows import (
+    LOG_LOCK,
+    change_balances,
+    delete,
+    insert_events,
+    load,
+    upsert,
+)
 from app.store.reads import Query, Reads, translated
 from app.store.seal_tables import POSTGRES_SEALS
 from app.store.tables import (
@@ -23,33 +30,26 @@ from app.store.tables import (
     FOLLOWS,
     GUARD_TABLES,
     INDEXES,
-    KEYSET_COUNTER,
-    OPEN_HOLD,
-    OPEN_MOVEMENT,
     POSTGRES_TYPES,
-    PROOF,
-    GuardTable,
     create_table,
     write_lines,
 )
 from domain.batch import Answer, Decided, decide
-from domain.command import Command, Needs
 from domain.errors import LedgerBrokenError
-from domain.guards import FREE, AccountRow, GuardRows
-from projections.sheets import SHEETS
 from domain.event import Entry
+from projections.sheets import SHEETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from uuid import UUID
 
+    from domain.command import Command
+    from domain.guards import AccountRow, GuardRows
     from projections.sheet import Sheet
 
 SCHEMA_VERSION = 1
 ATTEMPTS_MAX = 5
 CONNECT_TIMEOUT_S = 10
-LOG_LOCK = 0x7A11_571C
-"""Advisory lock that orders the log: who inserts events holds it until its commit."""
 SCHEMA_LOCK = LOG_LOCK + 1
 
 APPEND_ONLY = (
@@ -61,26 +61,6 @@ APPEND_ONLY = (
     """CREATE OR REPLACE TRIGGER stored_events_no_truncate
        BEFORE TRUNCATE ON stored_events
        FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()""",
-)
-
-INSERT_EVENTS = (
-    "INSERT INTO stored_events (originator_id, originator_version, topic, state)"
-    " SELECT * FROM unnest(%s::uuid[], %s::bigint[], %s::text[], %s::bytea[])"
-)
-CHANGES = "unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::text[], %s::text[])"
-CHANGE_BALANCES = (
-    "UPDATE balance AS b SET available_msat = b.available_msat + c.available_msat,"
-    " held_msat = b.held_msat + c.held_msat, mint = c.mint, unit = c.unit"
-    f" FROM {CHANGES} AS c (account_id, available_msat, held_msat, mint, unit)"
-    " WHERE b.account_id = c.account_id"
-)
-OPEN_BALANCES = (
-    "INSERT INTO balance AS b (account_id, available_msat, held_msat, mint, unit)"
-    f" SELECT * FROM {CHANGES}"
-    " ON CONFLICT (account_id) DO UPDATE SET"
-    " available_msat = b.available_msat + excluded.available_msat,"
-    " held_msat = b.held_msat + excluded.held_msat,"
-    " mint = excluded.mint, unit = excluded.unit"
 )
 
 
@@ -167,7 +147,7 @@ class PostgresStore(Reads):
             for table in GUARD_TABLES:
                 # TRUNCATE would wait for every reader, and show some of them no rows at all.
                 db.execute(f"DELETE FROM {table.name}")
-                _upsert(db, table, rows)
+                upsert(db, table, rows)
 
     def follow(self, name: str, after: int, page: Sequence[tuple[int, Entry]]) -> bool:
         """Add what `page` tells to a follower's table, and its position, together.
@@ -228,8 +208,10 @@ class PostgresStore(Reads):
     def _try(self, commands: Sequence[Command], asked: set[UUID], decided: Decided) -> None:
         """Fill `decided`, and record its entries if every command has its answer."""
         db = self._connection()
-        with db.transaction():
-            rows = _load(db, commands)
+        # One pipeline around the whole of it: BEGIN travels with the reads, COMMIT with the
+        # writes, and a transaction waits for the server twice.
+        with db.pipeline(), db.transaction():
+            rows = load(db, commands)
             before = dict(rows.accounts.rows)
             # Read behind the locks: what ended a movement before is in its history by now.
             histories = {stream: self._history(db, stream) for stream in asked}
@@ -237,8 +219,7 @@ class PostgresStore(Reads):
             decided.answers, decided.unanswered = found.answers, found.unanswered
             if not found.unanswered and found.entries:
                 decided.entries = found.entries
-                with db.pipeline():
-                    self._write(db, rows, before, found.entries)
+                self._write(db, rows, before, found.entries)
 
     def _history(self, db: psycopg.Connection[tuple[Any, ...]], stream: UUID) -> list[Entry]:
         found = db.execute(
@@ -256,17 +237,17 @@ class PostgresStore(Reads):
         before: dict[UUID, AccountRow],
         entries: Sequence[Entry],
     ) -> None:
-        _change_balances(db, rows, before)
+        change_balances(db, rows, before)
         for table in GUARD_TABLES:
-            if table is not BALANCE:
-                _delete(db, table, rows)
-                _upsert(db, table, rows)
+            if table is not BALANCE and table.of(rows).changed:
+                delete(db, table, rows)
+                upsert(db, table, rows)
         encoded = [self.mapper.encode(entry) for entry in entries]
         # Taken last, so that it is held for the insert alone: followers that read "behind
         # position n" must never see a later position before an earlier one.
         db.execute("SELECT pg_advisory_xact_lock(%s)", (LOG_LOCK,))
         db.execute("NOTIFY stored_events")
-        db.execute(INSERT_EVENTS, [list(column) for column in zip(*encoded, strict=True)])
+        insert_events(db, encoded)
 
     def _tables(self) -> Iterator[str]:
         for table in GUARD_TABLES:
@@ -308,105 +289,3 @@ class PostgresStore(Reads):
 
 def _places(statement: str) -> str:
     return statement.replace("?", "%s")
-
-
-def _load(db: psycopg.Connection[tuple[Any, ...]], commands: Sequence[Command]) -> GuardRows:
-    needs = Needs()
-    for command in commands:
-        command.need(needs)
-    rows = GuardRows()
-    wanted = (
-        (BALANCE, needs.accounts, " ORDER BY 1 FOR UPDATE"),
-        (OPEN_HOLD, needs.holds, ""),
-        (KEYSET_COUNTER, needs.keysets, ""),
-        (OPEN_MOVEMENT, needs.movements, ""),
-    )
-    # One round trip for all of them. Locks are taken in one order everywhere, so that two
-    # batches wait for each other in a line and never in a circle.
-    with db.pipeline():
-        for number in _numbers(needs):
-            db.execute("SELECT pg_advisory_xact_lock(%s)", (number,))
-        cursors = [
-            (
-                table,
-                db.execute(
-                    f"{table.select()} WHERE {table.keys[0]} = ANY(%s){tail}", [list(keys)]
-                ),
-            )
-            for table, keys, tail in wanted
-            if keys
-        ]
-    for table, cursor in cursors:
-        table.of(rows).rows.update(table.build(row) for row in cursor)
-    for mint, unit in needs.purses:
-        _load_proofs(db, rows, "mint = %s AND unit = %s AND state = %s", (mint, unit, FREE))
-    for movement in needs.proofs_of:
-        _load_proofs(db, rows, "movement_id = %s", (movement,))
-    return rows
-
-
-def _numbers(needs: Needs) -> list[int]:
-    """Return the locks of keysets and purses: they are not rows, which may not exist yet."""
-    names = {*needs.keysets, *(f"{mint} {unit}" for mint, unit in needs.purses)}
-    return sorted({LOG_LOCK << 32 | crc32(name.encode()) for name in names})
-
-
-def _load_proofs(
-    db: psycopg.Connection[tuple[Any, ...]],
-    rows: GuardRows,
-    where: str,
-    values: tuple[Any, ...],
-) -> None:
-    found = db.execute(f"{PROOF.select()} WHERE {where}", values)
-    rows.proofs.rows.update(PROOF.build(row) for row in found)
-
-
-def _change_balances(
-    db: psycopg.Connection[tuple[Any, ...]],
-    rows: GuardRows,
-    before: dict[UUID, AccountRow],
-) -> None:
-    changed = sorted(rows.accounts.changed)
-    known = [account_id for account_id in changed if account_id in before]
-    fresh = [account_id for account_id in changed if account_id not in before]
-    for statement, accounts in ((CHANGE_BALANCES, known), (OPEN_BALANCES, fresh)):
-        if accounts:
-            changes = [_difference(account_id, rows, before) for account_id in accounts]
-            db.execute(statement, [list(column) for column in zip(*changes, strict=True)])
-
-
-def _difference(
-    account_id: UUID, rows: GuardRows, before: dict[UUID, AccountRow]
-) -> tuple[UUID, int, int, str, str]:
-    # Differences, not results: two hosts may credit a new account at the same moment,
-    # when there is no row yet that the first of them could lock.
-    row = rows.accounts.rows[account_id]
-    old = before.get(account_id, AccountRow(0, 0, "", ""))
-    available_msat = row.available_msat - old.available_msat
-    return account_id, available_msat, row.held_msat - old.held_msat, row.mint, row.unit
-
-
-def _delete(
-    db: psycopg.Connection[tuple[Any, ...]], table: GuardTable, rows: GuardRows
-) -> None:
-    here = table.of(rows)
-    gone = [key for key in here.changed if key not in here.rows]
-    if not gone:
-        return
-    if table.key_count == 1:
-        db.execute(f"DELETE FROM {table.name} WHERE {table.keys[0]} = ANY(%s)", [gone])
-        return
-    with db.cursor() as cursor:
-        cursor.executemany(table.delete("%s"), gone)
-
-
-def _upsert(
-    db: psycopg.Connection[tuple[Any, ...]], table: GuardTable, rows: GuardRows
-) -> None:
-    here = table.of(rows)
-    kept = [table.flatten(key, here.rows[key]) for key in here.changed if key in here.rows]
-    if not kept:
-        return
-    places = ", ".join(f"%s::{POSTGRES_TYPES[kind]}[]" for _, kind in table.columns)
-    statement = table.upsert(f"SELECT * FROM unnest({places})")
-    db.execute(statement, [list(column) for column in zip(*kept, strict=True)])

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 Query = Callable[..., list[tuple[Any, ...]]]
 """`query(statement, values)`: places for values are question marks, in both engines."""
 
-PAGE = 5_000
+PAGE = 2_000
 POSITION_MAX = (1 << 63) - 1
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 FOLLOWER = "seal"
 EVENTS_MAX = 8_192
+LOWEST = -(1 << 63)
 PAGES_MAX = 64
 CHECKPOINTS_MAX = 1_000
 
@@ -52,15 +53,19 @@ class Seals:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        # SQLite refuses to hand out text that is damaged: as bytes it can at least be named.
+        text = "CAST({} AS BLOB)" if store.engine == "sqlite" else "{}"
         self._events = (
-            f"SELECT {store.position}, originator_id, originator_version, topic, state"
+            f"SELECT {store.position}, {text.format('originator_id')}, originator_version,"
+            f" {text.format('topic')}, state"
             f" FROM stored_events WHERE {store.position} > ?"
             f" ORDER BY {store.position} LIMIT {EVENTS_MAX}"
         )
 
-    def events(self, after: int = 0) -> Iterator[list[Stored]]:
+    def events(self, after: int = LOWEST) -> Iterator[list[Stored]]:
         """Yield the log behind the position `after` as it is stored, in pages, in order.
 
+        By default also what was slipped in before position 1, where nobody else looks.
         Raises `LedgerBrokenError` naming the position of a row that cannot be an event.
         """
         while rows := self._rows(self._events, after):
@@ -170,16 +175,17 @@ def _write(query: Query, pages: Sequence[Page], tiles: Sequence[Tile]) -> None:
 def _stored(row: tuple[Any, ...]) -> Stored:
     position, stream, version, topic, state = row
     try:
-        raw = stream.bytes if isinstance(stream, UUID) else _unhex(stream)
-        return Stored(position, raw, version, topic, bytes(state))
+        if isinstance(stream, UUID):
+            return Stored(position, stream.bytes, version, topic, state)
+        return Stored(position, _unhex(stream), version, topic.decode(), bytes(state))
     except (ValueError, TypeError, AttributeError) as error:
         raise LedgerBrokenError(f"position {position} holds no event") from error
 
 
-def _unhex(stream: str) -> bytes:
-    raw = bytes.fromhex(stream)
+def _unhex(stream: bytes) -> bytes:
+    raw = bytes.fromhex(stream.decode())
     # Spaces and capitals are read as well, and would hide a changed byte.
-    if raw.hex() != stream:
+    if raw.hex().encode() != stream:
         raise ValueError(stream)
     return raw
 

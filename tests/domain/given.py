@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from domain.batch import decide
-from domain.deposit import Claim, Credit, Credited, Plan, Receive, Received, Signed
+from domain.deposit import Claim, Credit, Plan, Receive, Received, Signed
 from domain.errors import LedgerError
 from domain.event import Entry
 from domain.guards import GuardRows
@@ -35,6 +35,7 @@ def name(number: int) -> UUID:
 
 
 ALICE, BOB = name(1), name(2)
+DEPOSIT_ID, HOLD_ID = name(100), name(200)
 
 
 def claim(
@@ -53,7 +54,9 @@ def claim(
 def signed(plan: Plan) -> tuple[Signed, ...]:
     """What an honest mint signs when it is asked for `plan`."""
     return tuple(
-        Signed(keyset_id=plan.keyset_id, counter=plan.counter_from + place, amount=amount, c="c")
+        Signed(
+            keyset_id=plan.keyset_id, counter=plan.counter_from + place, amount=amount, c="c"
+        )
         for place, amount in enumerate(plan.amounts)
     )
 
@@ -88,15 +91,13 @@ def made(command: Command, rows: GuardRows, *history: Entry) -> Entry:
 
 
 def received(
-    stream: UUID = name(100),
+    stream: UUID = DEPOSIT_ID,
     account_id: UUID = ALICE,
     sat: int = 100,
     fee_sat: int = 0,
     counter_from: int = 0,
 ) -> Entry:
-    plan = Plan(
-        keyset_id=KEYSET, counter_from=counter_from, amounts=split(sat - fee_sat)
-    )
+    plan = Plan(keyset_id=KEYSET, counter_from=counter_from, amounts=split(sat - fee_sat))
     event = Received(at=AT, claim=claim(account_id, sat, fee_sat), plan=plan)
     return Entry(stream, 1, event)
 
@@ -110,23 +111,16 @@ def credited(begun: Entry) -> Entry:
 
 
 def deposited(
-    stream: UUID = name(100), account_id: UUID = ALICE, sat: int = 100, counter_from: int = 0
+    stream: UUID = DEPOSIT_ID, account_id: UUID = ALICE, sat: int = 100, counter_from: int = 0
 ) -> tuple[Entry, Entry]:
     """A deposit from its beginning to its end."""
     begun = received(stream, account_id, sat, counter_from=counter_from)
     return begun, credited(begun)
 
 
-def hold(
-    stream: UUID = name(200), amount_msat: int = 60_000, account_id: UUID = ALICE
-) -> Hold:
+def hold(stream: UUID = HOLD_ID, amount_msat: int = 60_000, account_id: UUID = ALICE) -> Hold:
     return Hold(stream, account_id, amount_msat, "worker-1", TERMS)
 
 
-def receive(stream: UUID = name(100), account_id: UUID = ALICE, sat: int = 100) -> Receive:
+def receive(stream: UUID = DEPOSIT_ID, account_id: UUID = ALICE, sat: int = 100) -> Receive:
     return Receive(stream, claim(account_id, sat), KEYSET, split(sat))
-
-
-def event_of(entry: Entry, kind: type[Credited]) -> Credited:
-    assert isinstance(entry.event, kind)
-    return entry.event

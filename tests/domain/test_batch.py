@@ -166,6 +166,4 @@ def test_the_claim_of_a_batch_is_the_claim_of_its_event() -> None:
 
 
 def _held() -> Held:
-    return Held(
-        at=LATER, account_id=ALICE, amount_msat=60_000, owner="worker-1", terms=TERMS
-    )
+    return Held(at=LATER, account_id=ALICE, amount_msat=60_000, owner="worker-1", terms=TERMS)

@@ -261,9 +261,7 @@ def test_more_than_the_token_was_worth_is_never_credited() -> None:
 
 
 def test_units_of_a_thousandth_are_credited_as_they_are() -> None:
-    small = Claim(
-        account_id=ALICE, mint=MINT, unit="msat", face_msat=5, fee_msat=1, sealed=b""
-    )
+    small = Claim(account_id=ALICE, mint=MINT, unit="msat", face_msat=5, fee_msat=1, sealed=b"")
     plan = Plan(keyset_id=KEYSET, counter_from=0, amounts=(4,))
     begun = Entry(TOKEN, 1, Received(at=AT, claim=small, plan=plan))
 

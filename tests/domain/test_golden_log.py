@@ -71,6 +71,10 @@ MOVED_MSAT = {
     "refund.issued": [59_000, 1_000],
     "refund.cancelled": [60_000],
     "refund.collected": [59_000],
+    "invoice.opened": [],
+    "invoice.planned": [],
+    "invoice.credited": [100_000],
+    "invoice.lapsed": [],
     "rate.observed": [],
     "prices.adopted": [],
 }

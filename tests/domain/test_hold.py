@@ -55,9 +55,11 @@ def test_a_hold_sets_its_amount_aside() -> None:
 
     entry = made(hold(), rows)
 
-    assert entry == Entry(HOLD, 1, Held(
-        at=LATER, account_id=ALICE, amount_msat=60_000, owner="worker-1", terms=TERMS
-    ))
+    assert entry == Entry(
+        HOLD,
+        1,
+        Held(at=LATER, account_id=ALICE, amount_msat=60_000, owner="worker-1", terms=TERMS),
+    )
     assert rows.accounts.get(ALICE) == AccountRow(40_000, 60_000, MINT, "sat")
     assert rows.holds.get(HOLD) == HoldRow(ALICE, 60_000, "worker-1", LATER)
 

@@ -12,6 +12,7 @@ def test_names_are_for_ever() -> None:
         identity.deposit_of_token("a"),
         identity.hold_of_request(ALICE, "r"),
         identity.prices_of_version("p1"),
+        identity.change_of_request(ALICE),
     ]
 
     assert [str(each) for each in names] == [
@@ -20,6 +21,7 @@ def test_names_are_for_ever() -> None:
         "ab346e9d-828b-510c-929a-c47ad96179e7",
         "3697a05b-3205-52ed-a345-46bb675e990d",
         "a9f0faba-b0fc-5eeb-9e9b-185a33f06073",
+        "d147c6df-2f22-5dfa-b6e4-3be818dc56ea",
     ]
 
 
@@ -29,9 +31,10 @@ def test_different_things_have_different_names() -> None:
         identity.account_of_token("a"),
         identity.deposit_of_token("a"),
         identity.prices_of_version("a"),
+        identity.change_of_request(ALICE),
         identity.hold_of_request(ALICE, "a"),
         identity.hold_of_request(BOB, "a"),
         identity.hold_of_request(ALICE, "b"),
     }
 
-    assert len(names) == 7
+    assert len(names) == 8

@@ -6,7 +6,6 @@ import pytest
 
 from domain.deposit import Credited, Received, Refused, Replanned
 from domain.errors import LedgerError, MovementEndedError
-from domain.event import Entry
 from domain.guards import GuardRows
 from domain.identity import prices_of_version
 from domain.ledger import Ledger
@@ -27,6 +26,7 @@ from tests.domain.given import (
 
 if TYPE_CHECKING:
     from domain.command import Command
+    from domain.event import Entry
 
 DEPOSIT, HOLD, REFUND = name(100), name(200), name(300)
 

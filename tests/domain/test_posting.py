@@ -5,6 +5,7 @@ import pytest
 from domain.deposit import Plan, Refused, Replanned
 from domain.event import Event
 from domain.hold import Charged, Held, Released
+from domain.invoice import Bill, InvoiceCredited, InvoiceLapsed, InvoiceOpened, InvoicePlanned
 from domain.posting import (
     EARNED,
     KINDS,
@@ -44,6 +45,16 @@ DRAFT = Draft(
     inputs=(),
     plan=Plan(keyset_id=KEYSET, counter_from=0, amounts=()),
     send_count=0,
+)
+BILL = Bill(
+    account_id=ALICE,
+    mint=MINT,
+    unit="sat",
+    amount=21,
+    quote="q",
+    request="lnbc",
+    purpose="create",
+    expires_at=AT,
 )
 
 
@@ -98,6 +109,15 @@ MOVES: list[tuple[Event, list[Posting]]] = [
         Collected(at=AT, account_id=ALICE, mint=MINT, token_msat=49_000, proofs=()),
         [Posting(TOKENS_OUTSTANDING, BANK, 49_000)],
     ),
+    (InvoiceOpened(at=AT, bill=BILL), []),
+    (InvoicePlanned(at=AT, bill=BILL, plan=DRAFT.plan), []),
+    (
+        InvoiceCredited(
+            at=AT, account_id=ALICE, mint=MINT, unit="sat", credited_msat=21_000, proofs=()
+        ),
+        [Posting(BANK, FREE, 21_000)],
+    ),
+    (InvoiceLapsed(at=AT, account_id=ALICE, mint=MINT), []),
     (RateObserved(at=AT, btc_usd="1", sources=()), []),
     (PricesAdopted(at=AT, version="p1", document={}), []),
 ]

@@ -6,7 +6,7 @@ from domain.identity import prices_of_version
 from domain.prices import AdoptPrices, PricesAdopted
 from tests.domain.given import LATER, made
 
-DOCUMENT = {"models": [], "aliases": {}, "flat": None}
+DOCUMENT: dict[str, object] = {"models": [], "aliases": {}, "flat": None}
 ADOPT = AdoptPrices(prices_of_version("p1"), "p1", DOCUMENT)
 
 

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from domain.deposit import Plan, Signed
 from domain.errors import (
@@ -13,7 +13,6 @@ from domain.errors import (
     UnknownAccountError,
     UnknownMovementError,
 )
-from domain.event import Entry
 from domain.guards import (
     FREE,
     ISSUED,
@@ -26,7 +25,6 @@ from domain.guards import (
     ProofKey,
 )
 from domain.refund import (
-    INPUTS_MAX,
     Cancel,
     Cancelled,
     Collect,
@@ -40,8 +38,6 @@ from domain.refund import (
     Spent,
     Start,
     Started,
-    choose,
-    split,
 )
 from tests.domain.given import (
     ALICE,
@@ -56,6 +52,10 @@ from tests.domain.given import (
     name,
     signed,
 )
+
+if TYPE_CHECKING:
+    from domain.command import Command
+    from domain.event import Entry
 
 REFUND_ID = name(300)
 OTHER_KEYSET = "00ffffffffffffff"
@@ -339,7 +339,7 @@ def test_a_refund_has_one_end_only() -> None:
 def test_what_was_never_begun_cannot_go_on() -> None:
     begun = started()
     issued = made(issue(begun), fold(*HISTORY, begun), begun)
-    commands = [
+    commands: list[Command] = [
         issue(begun),
         cancel(begun),
         collect(issued),
@@ -355,53 +355,10 @@ def test_a_token_in_msat_is_made_of_msat() -> None:
     rows = GuardRows()
     proof = Signed(keyset_id=KEYSET, counter=0, amount=8, c="c")
     rows.add(ALICE, 8)
-    rows.proofs.put(proof.key, fold(*HISTORY).proofs.rows[proof.key]._replace(
-        unit="msat", amount=8
-    ))
+    rows.proofs.put(
+        proof.key, fold(*HISTORY).proofs.rows[proof.key]._replace(unit="msat", amount=8)
+    )
 
     draft = draft_of(made(start(purse=Purse(MINT, "msat", KEYSET, {})), rows))
 
     assert (draft.taken_msat, draft.plan.amounts) == (8, (8,))
-
-
-@pytest.mark.parametrize(
-    ("free", "wanted", "chosen"),
-    [
-        ([1, 2, 4, 8], 8, [8]),
-        ([1, 2, 4, 8], 5, [8]),
-        ([1, 2, 4, 8], 9, [8, 1]),
-        ([1, 2, 4, 8], 14, [8, 4, 2]),
-        ([4, 4, 4], 12, [4, 4, 4]),
-        ([1, 2], 100, [2, 1]),
-        ([1, 2], 0, []),
-        ([], 5, []),
-    ],
-)
-def test_few_proofs_are_chosen(free: list[int], wanted: int, chosen: list[int]) -> None:
-    assert [proof.amount for proof in choose(spent(*free), wanted)] == chosen
-
-
-def test_no_more_proofs_are_chosen_than_a_mint_takes_at_once() -> None:
-    chosen = choose(spent(*[1] * (INPUTS_MAX + 5)), INPUTS_MAX + 5)
-
-    assert len(chosen) == INPUTS_MAX
-
-
-@given(st.lists(st.integers(1, 1 << 20), max_size=60), st.integers(0, 1 << 24))
-def test_what_is_chosen_is_enough_or_all_there_is(amounts: list[int], wanted: int) -> None:
-    free = spent(*amounts)
-
-    chosen = choose(free, wanted)
-
-    total = sum(proof.amount for proof in chosen)
-    assert total >= min(wanted, sum(amounts))
-    assert len({proof.key for proof in chosen}) == len(chosen)
-    assert all(total - proof.amount < wanted for proof in chosen[-1:])
-
-
-@given(st.integers(0, 1 << 40))
-def test_split_adds_up(amount: int) -> None:
-    parts = split(amount)
-
-    assert sum(parts) == amount
-    assert list(parts) == sorted(set(parts))

@@ -1,0 +1,92 @@
+"""A day's work at a store: deposits, holds and charges through the ledger's own door."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
+
+from app.store.group import OneByOne
+from domain.deposit import Claim, Received
+from domain.ledger import Ledger
+from domain.msat import Msat
+from domain.refund import Issued, Purse, Started, split
+from projections.follow import verify
+from tests.domain.given import KEYSET, MINT, TERMS, USAGE, signed
+
+if TYPE_CHECKING:
+    from domain.event import Entry
+    from domain.guards import GuardRows
+    from tests.store.places import Store
+
+
+def ledger_on(store: Store, owner: str = "worker-1") -> Ledger:
+    return Ledger(OneByOne(store.commit).record, owner)
+
+
+def claim_of(account_id: UUID, sat: int, mint: str = MINT) -> Claim:
+    return Claim(
+        account_id=account_id,
+        mint=mint,
+        unit="sat",
+        face_msat=sat * 1000,
+        fee_msat=0,
+        sealed=b"sealed",
+    )
+
+
+def fund(
+    ledger: Ledger,
+    account_id: UUID,
+    sat: int,
+    deposit_id: UUID | None = None,
+    keyset_id: str = KEYSET,
+) -> Entry:
+    """Deposit `sat`; return the intent of the deposit, whose credit is version 2."""
+    begun = ledger.receive_token(
+        deposit_id or uuid4(), claim_of(account_id, sat), keyset_id, split(sat)
+    )
+    assert isinstance(begun.event, Received)
+    ledger.credit_deposit(begun, signed(begun.event.plan))
+    return begun
+
+
+def serve(ledger: Ledger, account_id: UUID, held_msat: int, cost_msat: int) -> UUID:
+    """Serve one request from its hold to its charge."""
+    hold_id = uuid4()
+    ledger.hold(hold_id, account_id, Msat(held_msat), TERMS)
+    ledger.charge(hold_id, account_id, Msat(cost_msat), TERMS, USAGE)
+    return hold_id
+
+
+def refund(ledger: Ledger, account_id: UUID, sat: int) -> tuple[Entry, Issued]:
+    """Give `sat` back; return the intent and the token, which nobody has collected yet."""
+    purse = Purse(MINT, "sat", KEYSET, {})
+    begun = ledger.start_refund(uuid4(), account_id, purse, Msat.from_sat(sat))
+    assert isinstance(begun.event, Started)
+    draft = begun.event.draft
+    return begun, ledger.issue_refund(begun, draft, signed(draft.plan))
+
+
+def a_day(store: Store, account_id: UUID) -> None:
+    """A deposit, a request served, one running, a token out and one on its way."""
+    ledger = ledger_on(store)
+    fund(ledger, account_id, 1_000)
+    serve(ledger, account_id, 60_000, 7_000)
+    ledger.hold(uuid4(), account_id, Msat(50_000), TERMS)
+    refund(ledger, account_id, 100)
+    ledger.start_refund(uuid4(), account_id, Purse(MINT, "sat", KEYSET, {}), Msat(64_000))
+    ledger.receive_token(uuid4(), claim_of(account_id, 3), KEYSET, split(3))
+    ledger.observe_rate(uuid4(), "50000", ("a",))
+
+
+def tables(rows: GuardRows) -> dict[str, object]:
+    """Guard rows as something that can be compared."""
+    return {name: dict(table.rows) for name, table in vars(rows).items()}
+
+
+def silent(_done: int, _of: int) -> None:
+    """Show no progress."""
+
+
+def verified(store: Store) -> str | None:
+    return verify(store, silent)
