@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import timedelta
 from fractions import Fraction
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -18,8 +20,10 @@ from app.cashier.charge import Charges
 from app.cashier.deposit import Deposits
 from app.cashier.quote import Quotes, Rates
 from app.cashier.rates import RateDesk
-from app.cashier.recover import Recovery
+from app.cashier.recover import ASK_AGAIN_AFTER, Recovery
 from app.cashier.refund import Refunds
+from app.cashier.sizing import TokenSizes
+from app.cashier.ticket import Tickets
 from app.gateways.exchange import Exchange
 from app.gateways.mint.crypto import Seed
 from app.gateways.mint.mints import Mints
@@ -33,12 +37,14 @@ from app.settings import Settings, SettingsError, load_settings
 from app.store.group import GroupCommit, OneByOne
 from app.store.opening import Store, open_store
 from app.store.seals import Seals
-from app.web import proof
+from app.web import proof, statement
 from app.web.app import Doors, create_web
+from app.web.bearer import Bearer
 from app.web.info import About
+from app.web.statement import Books
 from domain.errors import PricingError
 from domain.ledger import Ledger, Record
-from domain.price_list import fixed, from_models_json
+from domain.price_list import entries_of, fixed, from_models_json
 from projections.checkpoint import origin_of
 from projections.follow import catch_up
 from projections.sheets import SHEETS
@@ -51,6 +57,7 @@ if TYPE_CHECKING:
 
     from app.store.locks import Locks
     from domain.pricing import PriceBook
+    from projections.chart import Query
 
 KEEP_EVERY_S = 5.0
 FOLLOW_EVERY_S = 2.0
@@ -58,6 +65,7 @@ FINISH_EVERY_S = 10.0
 UPSTREAM_CONNECTIONS_MAX = 2000
 BODY_TIMEOUT_S = 60.0
 SEAL_EVERY_S = 60.0
+COMPARE_EVERY_S = 86_400.0
 SEAL, API_KEYS, CHECKPOINTS = b"sealed proofs", b"api keys", b"checkpoints"
 
 
@@ -85,6 +93,10 @@ def create_app(settings: Settings | None = None) -> Flask:
     gevent.spawn(_keep_alive, house.locks)
     app = create_web(_doors(house))
     app.register_blueprint(proof.blueprint(Proofs(Seals(house.store))))
+    # A store of its own: a long statement must not delay what moves money.
+    told, _ = open_store(house.settings.database_url)
+    bearer = Bearer(house.deposits, house.store.account)
+    app.register_blueprint(statement.blueprint(Books(bearer, _beside_the_hub(told))))
     return app
 
 
@@ -95,12 +107,18 @@ def create_back_office(settings: Settings) -> BackOffice:
     recovery = Recovery(house.ledger, house.store, house.locks, house.deposits, house.refunds)
     # A store of its own: following writes long pages, and must not delay what moves money.
     followed, _ = open_store(settings.database_url)
+    sealing = create_sealing(settings, house.seed)
     jobs = [
         Job("orphaned holds", settings.sweep_interval_s, recovery.release_orphans),
         Job("unfinished movements", FINISH_EVERY_S, recovery.finish_movements),
-        Job("tokens collected", settings.refund_check_interval_s, recovery.watch_tokens),
+        Job(
+            "tokens collected",
+            settings.refund_check_interval_s,
+            partial(recovery.watch_tokens, _age_to_ask_at(settings)),
+        ),
         Job("followers", FOLLOW_EVERY_S, lambda: _follow(followed)),
-        Job("checkpoint", SEAL_EVERY_S, create_sealing(settings, house.seed).seal),
+        Job("checkpoint", SEAL_EVERY_S, sealing.seal),
+        Job("comparison with what was signed", COMPARE_EVERY_S, sealing.compare),
     ]
     if settings.btc_usd is None and settings.model_based_pricing:
         exchange = Exchange(requests.Session())
@@ -161,6 +179,19 @@ def in_groups(store: Store) -> Record:
     return GroupCommit(lambda commands: thread.apply(store.commit, (commands,))).record
 
 
+def _beside_the_hub(store: Store) -> Callable[[Callable[[Query], Any]], Any]:
+    """Return what runs a long reading on one view of `store` without stalling requests."""
+
+    def look(read: Callable[[Query], Any]) -> Any:
+        with store.snapshot() as query:
+            return read(query)
+
+    if store.engine != "sqlite":
+        return look
+    thread = ThreadPool(1)
+    return lambda read: thread.apply(look, (read,))
+
+
 def one_by_one(store: Store) -> Record:
     """Plain transactions, for processes with few commands."""
     return OneByOne(store.commit).record
@@ -176,7 +207,7 @@ def read_prices(settings: Settings) -> tuple[list[dict[str, Any]], PriceBook]:
         document = json.loads(path.read_text())
         markup = Fraction(settings.exchange_fee) * Fraction(settings.upstream_provider_fee)
         book = from_models_json(document, markup - 1)
-    except (OSError, ValueError, PricingError) as error:
+    except (OSError, ValueError, RecursionError, PricingError) as error:
         raise SettingsError(f"MODELS_PATH: {path}: {error}") from error
     if not settings.model_based_pricing:
         book = fixed(
@@ -189,7 +220,7 @@ def read_prices(settings: Settings) -> tuple[list[dict[str, Any]], PriceBook]:
                 )
             )
         )
-    return document["models"], book
+    return entries_of(document), book
 
 
 def _doors(house: House) -> Doors:
@@ -212,13 +243,17 @@ def _doors(house: House) -> Doors:
         connections_max=UPSTREAM_CONNECTIONS_MAX,
     )
     policy = Policy(settings.missing_usage, settings.drain_seconds)
+    charges = Charges(house.ledger, upstream, quotes, policy)
+    sizes = TokenSizes(house.mints)
     return Doors(
         deposits=house.deposits,
         refunds=house.refunds,
-        charges=Charges(house.ledger, upstream, quotes, policy),
+        charges=charges,
+        tickets=Tickets(house.deposits, charges, house.refunds, quotes, sizes, house.store),
         quotes=quotes,
         account=house.store.account,
         models=house.models,
+        token_fee_ppk=sizes.fee_ppk,
         about=_about(settings),
         key_secret=house.seed.subkey(API_KEYS),
         body_bytes_max=settings.body_bytes_max,
@@ -236,6 +271,11 @@ def _about(settings: Settings) -> About:
         http_url=settings.http_url,
         onion_url=settings.onion_url,
     )
+
+
+def _age_to_ask_at(settings: Settings) -> timedelta:
+    """How old a token is before the mint is first asked about it."""
+    return min(ASK_AGAIN_AFTER, timedelta(seconds=settings.refund_check_interval_s))
 
 
 def _keep_alive(locks: Locks) -> None:

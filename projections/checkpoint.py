@@ -1,0 +1,143 @@
+"""Checkpoints as the world writes them: C2SP tlog-checkpoint, signed-note and tlog-proof."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+from projections.merkle import HASH_BYTES
+
+ED25519 = b"\x01"
+KEY_ID_BYTES = 4
+NOTE_CHARS_MAX = 100_000
+SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
+PROOF_HEAD = "c2sp.org/tlog-proof@v1"
+
+Sign = Callable[[bytes], bytes]
+"""Makes an Ed25519 signature of 64 bytes (RFC 8032)."""
+Check = Callable[[bytes, bytes], bool]
+"""`check(signature, text)`: tells whether one public key made the signature."""
+
+
+class CheckpointError(Exception):
+    """A checkpoint cannot be read, or is not signed by the key that was named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What is signed: the first `size` events of the log `origin` have this tree's root."""
+
+    origin: str
+    size: int
+    root: bytes
+
+    def text(self) -> str:
+        """Return the note's text, its last newline included.
+
+        >>> print(Checkpoint("example.com", 3, bytes(32)).text(), end="")
+        example.com
+        3
+        AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
+        """
+        return f"{self.origin}\n{self.size}\n{_base64(self.root)}\n"
+
+
+@dataclass(frozen=True, slots=True)
+class VerifierKey:
+    """An Ed25519 public key of 32 bytes and the name it signs under."""
+
+    name: str
+    public: bytes
+
+    @property
+    def id(self) -> bytes:
+        """Return the four bytes by which a signature says which key made it."""
+        return sha256(self.name.encode() + b"\n" + ED25519 + self.public).digest()[:4]
+
+    def __str__(self) -> str:
+        """Write the key as verifiers of signed notes take it: name, key id, key."""
+        return f"{self.name}+{self.id.hex()}+{_base64(ED25519 + self.public)}"
+
+    @classmethod
+    def read(cls, text: str) -> VerifierKey:
+        """Read what `str` writes, or raise `CheckpointError`."""
+        name, _, rest = text.strip().partition("+")
+        key_id, _, encoded = rest.partition("+")
+        key = cls(name, _bytes(encoded)[1:])
+        if _bytes(encoded)[:1] != ED25519 or len(key.public) != HASH_BYTES:
+            raise CheckpointError("the key is not an Ed25519 verifier key")
+        if not name or key.id.hex() != key_id:
+            raise CheckpointError("the key's id is not that of the key")
+        return key
+
+
+def origin_of(http_url: str | None, name: str) -> str:
+    """Return how a house signs: its address without the scheme, else its name.
+
+    >>> origin_of("https://api.example.com", "Any"), origin_of(None, "My +1 house")
+    ('api.example.com', 'My--1-house')
+    """
+    plain = http_url.partition("://")[2] if http_url else name
+    return re.sub(r"[\s+\x00-\x1f]", "-", plain) or "tallystick"
+
+
+def sign(checkpoint: Checkpoint, key: VerifierKey, signer: Sign) -> str:
+    """Return the signed note of a checkpoint."""
+    text = checkpoint.text()
+    signature = _base64(key.id + signer(text.encode()))
+    return f"{text}\n\N{EM DASH} {key.name} {signature}\n"
+
+
+def read(note: str) -> Checkpoint:
+    """Return what a note says, without asking who signed it; raises `CheckpointError`."""
+    origin, size, root, *_ = [*_parts(note)[0].split("\n"), "", "", ""]
+    if not origin or not SIZE.fullmatch(size) or len(_bytes(root)) != HASH_BYTES:
+        raise CheckpointError("the note is not a checkpoint")
+    return Checkpoint(origin, int(size), _bytes(root))
+
+
+def opened(note: str, key: VerifierKey, check: Check) -> Checkpoint:
+    """Return what a note says if `key` signed it, else raise `CheckpointError`.
+
+    Signatures of others, witnesses for example, are passed over.
+    """
+    text, signatures = _parts(note)
+    for line in signatures:
+        dash, _, rest = line.partition(" ")
+        name, _, encoded = rest.partition(" ")
+        if dash == "\N{EM DASH}" and name == key.name:
+            signature = _bytes(encoded)
+            if signature[:KEY_ID_BYTES] == key.id:
+                if check(signature[KEY_ID_BYTES:], text.encode()):
+                    return read(note)
+                break
+    raise CheckpointError(f"the note is not signed by {key.name}+{key.id.hex()}")
+
+
+def proof_text(index: int, proof: Sequence[bytes], note: str) -> str:
+    """Return an inclusion proof with its checkpoint, in one file (C2SP tlog-proof)."""
+    hashes = "".join(f"{_base64(sibling)}\n" for sibling in proof)
+    return f"{PROOF_HEAD}\nindex {index}\n{hashes}\n{note}"
+
+
+def _parts(note: str) -> tuple[str, list[str]]:
+    """Return a note's text and its lines of signatures."""
+    text, blank, signatures = note.rpartition("\n\n")
+    if not blank or not signatures.endswith("\n") or len(note) > NOTE_CHARS_MAX:
+        raise CheckpointError("the note is not a signed note")
+    return f"{text}\n", signatures.splitlines()
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise CheckpointError("the text is not base64") from error

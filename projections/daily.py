@@ -1,0 +1,62 @@
+"""The daily roll-up: what each account, and each kind of account, took in and gave a day."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import TYPE_CHECKING
+
+from domain.posting import postings
+from projections.sheet import Line, Sheet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from domain.event import Entry
+
+WHOLES = ("client:*:available", "client:*:held", "mint:*")
+"""The kinds of account that there are many of: each has lines of its own, for all of them."""
+
+
+def names(account: str) -> tuple[str, ...]:
+    """Return under which names `account` is rolled up: its own, and that of its kind.
+
+    >>> names("house:earned"), names("mint:https://m.example")
+    (('house:earned',), ('mint:https://m.example', 'mint:*'))
+    """
+    kind, _, rest = account.partition(":")
+    if kind == "client":
+        return account, f"client:*:{rest.rpartition(':')[2]}"
+    return (account, "mint:*") if kind == "mint" else (account,)
+
+
+def lines(position: int, entry: Entry) -> Sequence[Line]:
+    """Return a line for each name on either side of an arrow; they are added up by day."""
+    return list(_lines(position, entry))
+
+
+def _lines(position: int, entry: Entry) -> Iterator[Line]:
+    day = entry.event.at.astimezone(UTC).date().isoformat()
+    for source, destination, amount_msat in postings(entry.event):
+        for name in names(source):
+            yield name, day, 0, amount_msat, 1, position, position
+        for name in names(destination):
+            yield name, day, amount_msat, 0, 1, position, position
+
+
+DAILY = Sheet(
+    name="daily",
+    columns=(
+        ("account", "text"),
+        ("day", "text"),
+        ("in_msat", "int"),
+        ("out_msat", "int"),
+        ("lines", "int"),
+        ("first_position", "int"),
+        ("last_position", "int"),
+    ),
+    key_count=2,
+    indexes=("CREATE INDEX IF NOT EXISTS daily_day ON daily (day, account)",),
+    lines=lines,
+    added=("in_msat", "out_msat", "lines"),
+    newest=("last_position",),
+)

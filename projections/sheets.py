@@ -1,0 +1,15 @@
+"""Every table that follows the log, in the order in which they catch up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from projections.daily import DAILY
+from projections.journal import JOURNAL
+from projections.usage import USAGE
+
+if TYPE_CHECKING:
+    from projections.sheet import Sheet
+
+# A day's sums point into the journal, so the journal goes first.
+SHEETS: tuple[Sheet, ...] = (JOURNAL, DAILY, USAGE)

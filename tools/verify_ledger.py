@@ -1,0 +1,376 @@
+#!/usr/bin/env python3
+"""Verifies an exported ledger by itself: copy this one file, it needs Python and nothing else.
+
+    verify_ledger.py log LOG --key KEY --checkpoint NOTE [--checkpoint NOTE ...]
+    verify_ledger.py log NEWER_LOG --since OLDER_LOG
+    verify_ledger.py grown OLDER_NOTE NEWER_NOTE PROOF --key KEY
+    verify_ledger.py event LINE PROOF --key KEY
+
+`log` hashes every event of an export (JSON lines: position, stream, version, topic, state,
+and perhaps chain) into the tree of RFC 6962, and holds it against signed checkpoints (C2SP
+tlog-checkpoint), or against an older export. `grown` verifies that one checkpoint is the
+beginning of another, with the proof (JSON) that the house gives. `event` verifies that the
+one event in the file LINE is under the checkpoint inside PROOF (C2SP tlog-proof). KEY is the
+house's verifier key, NAME+ID+BASE64; get it, and keep your own checkpoints, where nobody who
+can write the ledger can change them.
+
+Ends with 0 and OK; with 1 and the first position that differs; with 2 if it cannot read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import re
+import struct
+import sys
+from hashlib import sha256, sha512
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+LINE_BYTES_MAX = 16 * 1024 * 1024
+NOTE_BYTES_MAX = 100_000
+SIGNATURES_MAX = 100
+STREAM = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+HEAD = struct.Struct(">BQ16sQI")
+FORM = 1
+GENESIS = bytes(32)
+PROOF = re.compile(
+    r"c2sp\.org/tlog-proof@v1\n(?:extra .*\n)?index (0|[1-9][0-9]{0,18})((?:\n\S+)*)"
+)
+SAID = re.compile(r"(.+)\n(0|[1-9][0-9]{0,18})\n([A-Za-z0-9+/]{43}=)\n(?:.+\n)*")
+text_of = json.JSONEncoder(ensure_ascii=False).encode
+
+
+class DifferenceError(Exception):
+    """The ledger, a checkpoint or a proof is not what it should be."""
+
+
+class Event(NamedTuple):
+    """An exported event: where it stands, its leaf in the tree, the link beside it if any."""
+
+    position: int
+    leaf: bytes
+    chain: str | None
+
+
+class Checkpoint(NamedTuple):
+    """The first `size` events have the tree with this root."""
+
+    size: int
+    root: bytes
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _options(arguments)
+    try:
+        found: str = options.run(options)
+    except DifferenceError as error:
+        sys.stdout.write(f"DIFFERENCE: {error}\n")
+        return 1
+    except (OSError, UnicodeDecodeError) as error:
+        sys.stderr.write(f"cannot read: {error}\n")
+        return 2
+    sys.stdout.write(f"OK: {found}\n")
+    return 0
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    about = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=about)
+    verbs = parser.add_subparsers(required=True)
+    log = verbs.add_parser("log", help="an exported log")
+    log.add_argument("log", type=Path)
+    log.add_argument("--key")
+    log.add_argument("--checkpoint", type=Path, action="append", default=[])
+    log.add_argument("--since", type=Path)
+    log.set_defaults(run=_log, parser=log)
+    grown = verbs.add_parser("grown", help="two checkpoints and the proof between them")
+    for name in ("older", "newer", "proof"):
+        grown.add_argument(name, type=Path)
+    grown.add_argument("--key", required=True)
+    grown.set_defaults(run=_grown)
+    event = verbs.add_parser("event", help="one event and its proof")
+    for name in ("line", "proof"):
+        event.add_argument(name, type=Path)
+    event.add_argument("--key", required=True)
+    event.set_defaults(run=_event)
+    options = parser.parse_args(arguments)
+    if options.run is _log and bool(options.checkpoint) != bool(options.key):
+        log.error("--checkpoint and --key are needed together")
+    if options.run is _log and not options.checkpoint and options.since is None:
+        log.error("nothing to hold the log against: --checkpoint or --since is needed")
+    return options
+
+
+def _log(options: argparse.Namespace) -> str:
+    checkpoints = [opened(_note(path), options.key) for path in options.checkpoint]
+    if options.since is not None:
+        with options.since.open("rb") as older, options.log.open("rb") as newer:
+            grown_log(older, newer)
+    with options.log.open("rb") as log:
+        return verify_log(log, checkpoints)
+
+
+def _grown(options: argparse.Namespace) -> str:
+    older, newer = (opened(_note(path), options.key) for path in (options.older, options.newer))
+    try:
+        hashes = [_base64(item) for item in json.loads(options.proof.read_text())["proof"]]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DifferenceError("the proof cannot be read") from error
+    if not grew(older, newer, hashes):
+        raise DifferenceError(f"{older.size} events did not grow into these {newer.size}")
+    return f"the first {older.size} of {newer.size} events are what they were"
+
+
+def _event(options: argparse.Namespace) -> str:
+    text = _note(options.proof)
+    head, _, note = text.partition("\n\n")
+    found = PROOF.fullmatch(head)
+    if found is None:
+        raise DifferenceError("the proof cannot be read")
+    index, hashes = int(found[1]), [_base64(line) for line in found[2].split()]
+    checkpoint = opened(note, options.key)
+    with options.line.open("rb") as file:
+        event = next(read_events(file), None)
+    if event is None or not includes(event.leaf, index, checkpoint, hashes):
+        raise DifferenceError("the event is not the one that was signed")
+    return f"position {event.position} is event {index + 1} of {checkpoint.size} signed ones"
+
+
+def verify_log(log: IO[bytes], checkpoints: Sequence[Checkpoint]) -> str:
+    """Hold an export against checkpoints; raises `DifferenceError` at the first difference."""
+    due = sorted(checkpoints, reverse=True)
+    peaks: list[bytes] = []
+    size, last, trusted, link = 0, 0, 0, GENESIS
+    for position, leaf, chain in read_events(log):
+        link = sha256(b"\x02" + link + leaf).digest()
+        if chain is not None and chain != link.hex():
+            raise DifferenceError(f"position {position} is not what was sealed")
+        found, carry = leaf, size
+        while carry & 1:
+            found, carry = sha256(b"\x01" + peaks.pop() + found).digest(), carry >> 1
+        peaks.append(found)
+        size, last = size + 1, position
+        while due and due[-1].size == size:
+            if due.pop().root != root_of(peaks):
+                raise DifferenceError(
+                    "the events are not those that were signed; the first that differs is"
+                    f" behind position {trusted} and not behind position {position}"
+                )
+            trusted = position
+    if due:
+        raise DifferenceError(
+            f"{due[0].size} events were signed, {size} are left; the last is position {last}"
+        )
+    sealed = f", signed up to position {trusted}" if checkpoints else ""
+    return f"{size} events up to position {last}{sealed}"
+
+
+def grown_log(older: IO[bytes], newer: IO[bytes]) -> None:
+    """Find the first event of the older export that the newer one does not repeat."""
+    events = read_events(newer)
+    for before in read_events(older):
+        now = next(events, None)
+        if now is None or now.position > before.position:
+            raise DifferenceError(f"position {before.position} is gone")
+        if now.position < before.position:
+            raise DifferenceError(f"position {now.position} was not in the older export")
+        if now.leaf != before.leaf:
+            raise DifferenceError(f"position {now.position} is not what it was")
+
+
+def read_events(log: IO[bytes]) -> Iterator[Event]:
+    """Yield the events of an export; positions rise, and lines are spelled in one way."""
+    last, number = 0, 0
+    while line := log.readline(LINE_BYTES_MAX):
+        number += 1
+        try:
+            event = read_event(line)
+        except (ValueError, TypeError, KeyError, struct.error, RecursionError) as error:
+            raise DifferenceError(
+                f"line {number}, behind position {last}, is no event as it was exported"
+            ) from error
+        if event.position <= last:
+            raise DifferenceError(f"position {event.position} follows position {last}")
+        last = event.position
+        yield event
+
+
+def read_event(line: bytes) -> Event:
+    """Read one line of an export; raises all sorts of errors when it is not spelled as one."""
+    text = line.decode()
+    record: dict[str, Any] = json.loads(text)
+    position, stream, version = record["position"], record["stream"], record["version"]
+    topic, state, chain = record["topic"], record["state"], record.get("chain")
+    tail = "" if chain is None else f',"chain":{text_of(chain)}'
+    # Spelled again and compared, so that no byte of the file can change unseen.
+    if text != (
+        f'{{"position":{position},"stream":"{stream}","version":{version},'
+        f'"topic":{text_of(topic)},"state":{text_of(state)}{tail}}}\n'
+    ) or not STREAM.fullmatch(stream):
+        raise ValueError(text)
+    name, identity = topic.encode(), bytes.fromhex(stream.replace("-", ""))
+    head = HEAD.pack(FORM, position, identity, version, len(name))
+    return Event(position, sha256(b"\x00" + head + name + state.encode()).digest(), chain)
+
+
+def root_of(peaks: Sequence[bytes]) -> bytes:
+    if not peaks:
+        return sha256().digest()
+    root = peaks[-1]
+    for peak in reversed(peaks[:-1]):
+        root = sha256(b"\x01" + peak + root).digest()
+    return root
+
+
+def includes(leaf: bytes, index: int, tree: Checkpoint, proof: Sequence[bytes]) -> bool:
+    """Tell whether `leaf` is at `index` in the tree (RFC 9162 §2.1.3.2)."""
+    if index >= tree.size:
+        return False
+    place, last, found = index, tree.size - 1, leaf
+    for sibling in proof:
+        if last == 0:
+            return False
+        if place & 1 or place == last:
+            found = sha256(b"\x01" + sibling + found).digest()
+            while place and not place & 1:
+                place, last = place >> 1, last >> 1
+        else:
+            found = sha256(b"\x01" + found + sibling).digest()
+        place, last = place >> 1, last >> 1
+    return last == 0 and found == tree.root
+
+
+def grew(old: Checkpoint, new: Checkpoint, proof: Sequence[bytes]) -> bool:
+    """Tell whether the older tree is the beginning of the newer one (RFC 9162 §2.1.4.2)."""
+    if old.size == new.size:
+        return not proof and old.root == new.root
+    path = [old.root, *proof] if old.size & (old.size - 1) == 0 else list(proof)
+    if not 1 <= old.size < new.size or not path:
+        return False
+    place, last = old.size - 1, new.size - 1
+    while place & 1:
+        place, last = place >> 1, last >> 1
+    before = after = path[0]
+    for sibling in path[1:]:
+        if last == 0:
+            return False
+        if place & 1 or place == last:
+            before = sha256(b"\x01" + sibling + before).digest()
+            after = sha256(b"\x01" + sibling + after).digest()
+            while place and not place & 1:
+                place, last = place >> 1, last >> 1
+        else:
+            after = sha256(b"\x01" + after + sibling).digest()
+        place, last = place >> 1, last >> 1
+    return last == 0 and before == old.root and after == new.root
+
+
+def opened(note: str, verifier: str) -> Checkpoint:
+    """Return what a signed note says if the `verifier` key signed it (C2SP signed-note)."""
+    name, _, rest = verifier.strip().partition("+")
+    public = _base64(rest.partition("+")[2])
+    key_id = sha256(name.encode() + b"\n" + public).digest()[:4]
+    if public[:1] != b"\x01" or len(public) != 33 or rest[:9] != f"{key_id.hex()}+":  # noqa: PLR2004
+        raise DifferenceError("the key is not an Ed25519 verifier key")
+    text, _, lines = note.rpartition("\n\n")
+    text += "\n"
+    for line in lines.split("\n")[:SIGNATURES_MAX] if lines.endswith("\n") else ():
+        dash, _, signature = line.rpartition(" ")
+        raw = _base64(signature)
+        if dash == f"\N{EM DASH} {name}" and raw[:4] == key_id:
+            if signed_by(public[1:], raw[4:], text.encode()):
+                return _said(text, name)
+            break
+    raise DifferenceError(f"the checkpoint is not signed by {name}")
+
+
+def _said(text: str, name: str) -> Checkpoint:
+    found = SAID.fullmatch(text)
+    if found is None or found[1] != name:
+        raise DifferenceError("the note is not a checkpoint of this log")
+    return Checkpoint(int(found[2]), _base64(found[3]))
+
+
+def _note(path: Path) -> str:
+    with path.open("rb") as file:
+        return file.read(NOTE_BYTES_MAX).decode()
+
+
+def _base64(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise DifferenceError("a key, note or proof is not base64") from error
+
+
+# Ed25519 as in RFC 8032 §5.1. Nothing here is secret, so that nothing need take equal time.
+PRIME = 2**255 - 19
+ORDER = 2**252 + 27742317777372353535851937790883648493
+CURVE_D = -121665 * pow(121666, -1, PRIME) % PRIME
+ROOT_OF_MINUS_1 = pow(2, (PRIME - 1) // 4, PRIME)
+
+Point = tuple[int, int, int, int]
+"""Extended coordinates: x = X/Z, y = Y/Z, x*y = T/Z."""
+
+
+def signed_by(public: bytes, signature: bytes, message: bytes) -> bool:
+    """Tell whether the holder of the `public` key (32 bytes) signed `message` (RFC 8032)."""
+    scalar = int.from_bytes(signature[32:], "little")
+    key, nonce = _point(public), _point(signature[:32])
+    if len(signature) != 64 or scalar >= ORDER or key is None or nonce is None:  # noqa: PLR2004
+        return False
+    challenge = int.from_bytes(sha512(signature[:32] + public + message).digest(), "little")
+    left = _times(scalar, BASE)
+    right = _plus(nonce, _times(challenge % ORDER, key))
+    # Two points are one if the fractions X/Z and Y/Z are.
+    return (
+        (left[0] * right[2] - right[0] * left[2]) % PRIME == 0
+        and (left[1] * right[2] - right[1] * left[2]) % PRIME == 0
+    )  # fmt: skip
+
+
+def _point(encoded: bytes) -> Point | None:
+    """Return the point that 32 bytes stand for, `None` if they stand for none."""
+    number = int.from_bytes(encoded, "little")
+    y, odd = number & (2**255 - 1), number >> 255
+    square = (y * y - 1) * pow(CURVE_D * y * y + 1, -1, PRIME) % PRIME
+    x = pow(square, (PRIME + 3) // 8, PRIME)
+    if x * x % PRIME != square:
+        x = x * ROOT_OF_MINUS_1 % PRIME
+    if y >= PRIME or odd > 1 or x * x % PRIME != square or (x == 0 and odd):
+        return None
+    if x & 1 != odd:
+        x = PRIME - x
+    return x, y, 1, x * y % PRIME
+
+
+def _plus(p: Point, q: Point) -> Point:
+    a = (p[1] - p[0]) * (q[1] - q[0])
+    b = (p[1] + p[0]) * (q[1] + q[0])
+    c, d = 2 * p[3] * q[3] * CURVE_D, 2 * p[2] * q[2]
+    e, f, g, h = b - a, d - c, d + c, b + a
+    return e * f % PRIME, g * h % PRIME, f * g % PRIME, e * h % PRIME
+
+
+def _times(factor: int, point: Point) -> Point:
+    total = 0, 1, 1, 0
+    while factor:
+        if factor & 1:
+            total = _plus(total, point)
+        point, factor = _plus(point, point), factor >> 1
+    return total
+
+
+BASE_X = 15112221349535400772501151409588531511454012693041857206046113283949847762202
+BASE_Y = 4 * pow(5, -1, PRIME) % PRIME
+BASE: Point = (BASE_X, BASE_Y, 1, BASE_X * BASE_Y % PRIME)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
