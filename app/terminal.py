@@ -1,0 +1,51 @@
+"""What the commands have in common on a terminal: the ledger's address, and progress."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from app.store.errors import StoreError
+from app.store.opening import Store, open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+database_option = click.option(
+    "--database-url",
+    envvar="DATABASE_URL",
+    default="sqlite:///tallystick.db",
+    show_default=True,
+    help="The ledger: sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME.",
+)
+
+
+def open_store_or_exit(database_url: str) -> Store:
+    """Return the store, or end with one clear line."""
+    try:
+        return open_store(database_url)[0]
+    except StoreError as error:
+        raise click.ClickException(f"DATABASE_URL: {error}") from error
+
+
+class Progress:
+    """A progress bar on a terminal, a line every so often elsewhere."""
+
+    def __init__(self, verb: str) -> None:
+        self._verb = verb
+        self._shown = -1
+
+    def __enter__(self) -> Callable[[int, int], None]:
+        return self._show
+
+    def __exit__(self, *_: object) -> None:
+        click.echo(err=True)
+
+    def _show(self, done: int, whole: int) -> None:
+        percent = 100 * done // max(whole, 1)
+        if percent != self._shown:
+            self._shown = percent
+            end = "\r" if sys.stderr.isatty() else "\n"
+            click.echo(f"{self._verb} {done} of {whole} ({percent} %){end}", nl=False, err=True)

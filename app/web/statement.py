@@ -1,0 +1,206 @@
+"""A client's own books: its statement, its balance at any moment, what it used."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from flask import Blueprint, Response, request
+
+from app.web.balance import PREFIXES, never_store
+from app.web.bodies import as_json
+from app.web.errors import API, problem, retry_after
+from app.web.refusals import InvalidParameterError
+from projections.chart import NotToldError, balance_msat, told_upto
+from projections.export.csv import table
+from projections.export.tables import line_document, statement_csv, titled
+from projections.moments import MomentError, Period, day_of, moment, start_of_day
+from projections.statement import Place, accounts_of, read_part
+from projections.usage import AMOUNTS, read_usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from app.web.bearer import Bearer
+    from projections.chart import Query
+    from projections.statement import Part
+
+LINES_MAX, LINES_DEFAULT = 10_000, 1_000
+USAGE_DAYS_MAX, USAGE_DAYS_DEFAULT = 366, 31
+USAGE_LINES_MAX = 20_000
+NOT_TOLD_RETRY_S = 10
+CSV_TYPE = "text/csv; charset=utf-8"
+PLACE = re.compile(r"(\d{1,18})\.(\d{1,9})", re.ASCII)
+GROUPS = {"day,model": ("day", "model"), "day": ("day",), "model": ("model",), "none": ()}
+
+
+class Books:
+    """Reads an account's books for whoever holds its key.
+
+    `look` runs a reading on one consistent view, where it does not stall other requests.
+    """
+
+    def __init__(self, bearer: Bearer, look: Callable[[Callable[[Query], Any]], Any]) -> None:
+        self._bearer = bearer
+        self._look = look
+
+    def statement(self) -> Response:
+        """Return the opening, the lines and the closing; or the balance `as_of` a moment."""
+        account_id = str(self._bearer.open(request.headers.get("Authorization", "")))
+        accounts = accounts_of(account_id)
+        if as_of := request.args.get("as_of"):
+            return self._as_of(account_id, accounts, as_of)
+        period, limit, after = _period(), _limit(), _after()
+        part: Part = self._look(lambda query: read_part(query, accounts, period, after, limit))
+        if _wants_csv():
+            text = statement_csv(accounts, part.opening_msat, part.lines)
+            return _csv("statement", text, _link(part.next))
+        document = {
+            "account": account_id,
+            "position": part.upto,
+            "opening": dict(titled(accounts, part.opening_msat)),
+            "lines": [line_document(line, accounts) for line in part.lines],
+            "closing": dict(titled(accounts, part.closing_msat)),
+            "next": _spelled(part.next),
+        }
+        return as_json(document, headers=_link(part.next))
+
+    def usage(self) -> Response:
+        """Return what was used, by day and model; the days of a period in UTC."""
+        account_id = self._bearer.open(request.headers.get("Authorization", ""))
+        days, by = _days(), _groups()
+        used = self._look(
+            lambda query: read_usage(query, account_id, days, by, USAGE_LINES_MAX + 1)
+        )
+        if len(used) > USAGE_LINES_MAX:
+            raise InvalidParameterError("from", "asks for too much at once")
+        lines = [{"day": each.day, "model": each.model, **each.amounts} for each in used]
+        kept = [name for name in ("day", "model") if name in by]
+        rows = [{name: line[name] for name in (*kept, *AMOUNTS)} for line in lines]
+        if _wants_csv():
+            heading = (*kept, *AMOUNTS)
+            return _csv("usage", table(heading, (tuple(row.values()) for row in rows)), {})
+        total = {name: sum(each.amounts[name] for each in used) for name in AMOUNTS}
+        document = {"account": str(account_id), "from": days[0], "to": days[1]}
+        return as_json({**document, "usage": rows, "total": total})
+
+    def _as_of(self, account_id: str, accounts: Sequence[str], text: str) -> Response:
+        if {"from", "to", "after"} & set(request.args):
+            raise InvalidParameterError("as_of", "goes without 'from', 'to' and 'after'")
+        at = _moment("as_of", text)
+
+        def stood(query: Query) -> tuple[int, list[int]]:
+            upto = told_upto(query)
+            return upto, [balance_msat(query, name, at, upto) for name in accounts]
+
+        upto, balances = self._look(stood)
+        document = {"account": account_id, "as_of": at.isoformat(), "position": upto}
+        return as_json({**document, **dict(titled(accounts, balances))})
+
+
+def blueprint(books: Books) -> Blueprint:
+    """Return the routes; they answer with JSON, or with CSV where `format=csv`."""
+    routes = Blueprint("statement", __name__)
+    for name, prefix in PREFIXES.items():
+        routes.add_url_rule(f"{prefix}/statement", f"{name}_statement", books.statement)
+    routes.add_url_rule("/v1/usage", "usage", books.usage)
+    routes.register_error_handler(NotToldError, _not_told)
+    routes.after_request(never_store)
+    return routes
+
+
+def _not_told(error: NotToldError) -> Response:
+    return problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        message=str(error),
+        type_=API,
+        code="statement_not_ready",
+        headers=retry_after(NOT_TOLD_RETRY_S),
+    )
+
+
+def _period() -> Period:
+    bounds = {name: _given(name) for name in ("from", "to")}
+    try:
+        return Period.between(bounds["from"], bounds["to"])
+    except MomentError as error:
+        raise InvalidParameterError("from", str(error)) from error
+
+
+def _days() -> tuple[str, str]:
+    today = start_of_day(datetime.now(UTC))
+    end = _day("to", today + timedelta(days=1))
+    begin = _day("from", end - timedelta(days=USAGE_DAYS_DEFAULT))
+    if not timedelta(0) < end - begin <= timedelta(days=USAGE_DAYS_MAX):
+        raise InvalidParameterError("from", f"is not 1 to {USAGE_DAYS_MAX} days before 'to'")
+    return day_of(begin), day_of(end)
+
+
+def _day(name: str, default: datetime) -> datetime:
+    text = _given(name)
+    at = _moment(name, text) if text else default
+    if at != start_of_day(at):
+        raise InvalidParameterError(name, "is not the beginning of a day in UTC")
+    return at
+
+
+def _moment(name: str, text: str) -> datetime:
+    try:
+        return moment(text)
+    except MomentError as error:
+        raise InvalidParameterError(name, str(error)) from error
+
+
+def _limit() -> int:
+    text = request.args.get("limit", str(LINES_DEFAULT))
+    if not re.fullmatch(r"[0-9]{1,6}", text) or not 0 < int(text) <= LINES_MAX:
+        raise InvalidParameterError("limit", f"is not a number from 1 to {LINES_MAX}")
+    return int(text)
+
+
+def _after() -> Place | None:
+    text = _given("after")
+    if text is None:
+        return None
+    found = PLACE.fullmatch(text)
+    if found is None:
+        raise InvalidParameterError("after", "is not what 'next' said")
+    return Place(int(found[1]), int(found[2]))
+
+
+def _groups() -> tuple[str, ...]:
+    text = request.args.get("group_by", "day,model")
+    if text not in GROUPS:
+        raise InvalidParameterError("group_by", f"is none of {'; '.join(GROUPS)}")
+    return GROUPS[text]
+
+
+def _given(name: str) -> str | None:
+    return request.args.get(name) or None
+
+
+def _wants_csv() -> bool:
+    text = request.args.get("format", "json")
+    if text not in {"json", "csv"}:
+        raise InvalidParameterError("format", "is neither json nor csv")
+    return text == "csv"
+
+
+def _spelled(place: Place | None) -> str | None:
+    return None if place is None else f"{place.position}.{place.line}"
+
+
+def _link(place: Place | None) -> dict[str, str]:
+    """Return the header that leads to the next part (RFC 8288)."""
+    if place is None:
+        return {}
+    asked = {**request.args.to_dict(), "after": str(_spelled(place))}
+    return {"Link": f'<{request.path}?{urlencode(asked)}>; rel="next"'}
+
+
+def _csv(name: str, text: Iterator[str], headers: dict[str, str]) -> Response:
+    saved = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
+    return Response("".join(text), headers={**saved, **headers}, content_type=CSV_TYPE)
