@@ -1,0 +1,103 @@
+"""What must hold of a house at rest, whatever was done to it: asked of the mint itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from app.gateways.mint.wire import ProofState
+from domain.deposit import Credited, Received, Replanned
+from domain.guards import FREE, ISSUED, OUT, ProofKey
+from domain.posting import EARNED, SHORTFALL
+from domain.refund import Collected, Issued, Redrafted, Started
+from projections.books import Books
+from projections.follow import verify
+
+if TYPE_CHECKING:
+    from app.store.opening import Store
+    from domain.deposit import Plan
+    from domain.event import Event
+    from tests.integration.house import House
+
+MSAT_OF_UNIT = {"sat": 1_000, "msat": 1}
+
+
+@dataclass
+class Told:
+    """What the log tells: everything ever asked of the mint, and where money went."""
+
+    books: Books
+    plans: list[tuple[str, str, Plan]]
+    faces_msat: int = 0
+    fees_msat: int = 0
+    collected_msat: int = 0
+
+
+def assert_sound(house: House) -> Told:
+    """Check that nothing is open, nothing is lost and nothing is there twice.
+
+    Of all outputs the house ever asked the mint to sign, those that can still be spent must
+    be exactly those in its purse or in tokens not collected; their sum must be what came in
+    less the mint's fees and what was collected, and cover what is owed.
+    """
+    store = house.store
+    assert verify(store, lambda _done, _all: None) is None
+    assert store.hold_owners() == []
+    assert {row.kind for _, row in store.open_movements()} <= {ISSUED}
+    told = read(store)
+
+    head, kept = store.kept()
+    ours = {key: row.amount * MSAT_OF_UNIT[row.unit] for key, row in kept.proofs.rows.items()}
+    assert head == store.head()
+    assert {row.state for row in kept.proofs.rows.values()} <= {FREE, OUT}
+    assert _spendable_msat(house, told) == ours
+
+    assert sum(ours.values()) == told.faces_msat - told.fees_msat - told.collected_msat
+    balances = told.books.balances_msat
+    of_the_house_msat = balances[EARNED] + balances[SHORTFALL]
+    assert sum(ours.values()) == told.books.owed_msat() + of_the_house_msat
+    return told
+
+
+def assert_nothing_is_left_to_do(house: House) -> None:
+    """Check that to recover once more changes nothing at all."""
+    head = house.store.head()
+    house.recover()
+    assert house.store.head() == head
+
+
+def read(store: Store) -> Told:
+    """Read the whole log."""
+    told = Told(Books(), [])
+    for page in store.log():
+        for _, entry in page:
+            told.books.post(entry.event)
+            _read(told, entry.event)
+    return told
+
+
+def _read(told: Told, event: Event) -> None:
+    if isinstance(event, Received | Replanned):
+        told.plans.append((event.claim.mint, event.claim.unit, event.plan))
+    elif isinstance(event, Started | Redrafted):
+        told.plans.append((event.draft.mint, event.draft.unit, event.draft.plan))
+    elif isinstance(event, Credited):
+        told.faces_msat += event.face_msat
+        told.fees_msat += event.fee_msat
+    elif isinstance(event, Issued):
+        told.fees_msat += event.draft.fee_msat
+    elif isinstance(event, Collected):
+        told.collected_msat += event.token_msat
+
+
+def _spendable_msat(house: House, told: Told) -> dict[ProofKey, int]:
+    """Return what the mint has signed for this house and not seen again (NUT-09, NUT-07)."""
+    found: dict[ProofKey, int] = {}
+    for mint, unit, plan in told.plans:
+        wallet = house.mints.get(mint)
+        signed = wallet.restored(plan)
+        states = wallet.states([(proof.keyset_id, proof.counter) for proof in signed])
+        for proof, state in zip(signed, states, strict=True):
+            if state is ProofState.UNSPENT:
+                found[proof.key] = proof.amount * MSAT_OF_UNIT[unit]
+    return found
