@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 from app.logs import log_config
 from app.settings import SettingsError, load_settings
 
@@ -39,3 +41,12 @@ accesslog = None
 logconfig_dict = log_config(settings.log_level)
 # Nothing steers the workers but signals: no socket in the home directory.
 control_socket_disable = True
+
+
+def post_fork(_server: object, _worker: object) -> None:
+    """Let SIGTERM end a worker that is not ready yet.
+
+    Until it sets its own handlers it has the master's, which put the signal into a queue that
+    nobody in the worker reads; and it is sent once. The service would never stop.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)

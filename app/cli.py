@@ -49,11 +49,10 @@ def serve() -> None:
     children = Processes(STOP_WITHIN_S)
     children.stop_on_signals()
     # Started here and once, so that there is a back office wherever there are workers.
-    office = Child(
-        "back office", [sys.executable, "-m", "app.cli", "back-office"], {}, restart=True
-    )
-    children.start(office)
-    children.start(Child("gunicorn", [sys.executable, *GUNICORN], {}))
+    # They drain and end when this process is killed: a second one finds the port free.
+    command = [sys.executable, "-m", "app.cli", "back-office"]
+    children.start(Child("back office", command, {}, restart=True, ends_with_us=True))
+    children.start(Child("gunicorn", [sys.executable, *GUNICORN], {}, ends_with_us=True))
     try:
         code = children.wait()
     finally:

@@ -56,9 +56,9 @@ def decide(
                 made.setdefault(stream, []).append(entry)
                 decided.entries.append(entry)
                 answer = entry
-        except AskTheLogError:
+        except AskTheLogError as error:
             if past or stream in histories:
-                answer = _replay(command, past)
+                answer = _replay(command, past, error.otherwise)
             else:
                 decided.unanswered.append(position)
         except LedgerError as error:
@@ -67,7 +67,9 @@ def decide(
     return decided
 
 
-def _replay(command: Command, past: Sequence[Entry]) -> Answer:
+def _replay(command: Command, past: Sequence[Entry], otherwise: LedgerError | None) -> Answer:
+    if not past and otherwise is not None:
+        return otherwise
     try:
         return command.replay(past)
     except LedgerError as error:

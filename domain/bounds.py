@@ -33,6 +33,38 @@ class Window(Protocol):
         """The answer alone."""
 
 
+class Counts(Protocol):
+    """What a usage counts, whoever tells it; see `Usage`."""
+
+    @property
+    def prompt_tokens(self) -> int:
+        """All that was read, from a cache or not."""
+
+    @property
+    def completion_tokens(self) -> int:
+        """All that was written, shown or not."""
+
+    @property
+    def cached_tokens(self) -> int:
+        """Of the prompt: read from a cache."""
+
+    @property
+    def cache_write_tokens(self) -> int:
+        """Of the prompt: written to a cache."""
+
+    @property
+    def reasoning_tokens(self) -> int:
+        """Of the completion: not shown."""
+
+    @property
+    def images(self) -> int:
+        """Images read."""
+
+    @property
+    def web_searches(self) -> int:
+        """Searches made."""
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What one request used up, as the upstream counted it (or as we had to estimate it).

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 
 
 class AskTheLogError(LedgerError):
-    """The guard rows do not say; the movement's own history has the answer."""
+    """The guard rows do not say; the movement's own history has the answer.
+
+    If it turns out to have no history, `otherwise` is the answer.
+    """
+
+    def __init__(self, otherwise: LedgerError | None = None) -> None:
+        super().__init__()
+        self.otherwise = otherwise
 
 
 @dataclass(slots=True)

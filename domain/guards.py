@@ -88,35 +88,44 @@ NEWEST = "newest"
 
 
 class Table(Generic[K, V]):
-    """Rows by key, and which of them were changed since they were loaded."""
+    """Rows by key, and which of them were changed since they were loaded.
 
-    __slots__ = ("changed", "get", "rows")
+    A table that is not `tracked` does not note its changes: whoever folds a whole log
+    wants what comes of it, and would note each row many times.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("changed", "drop", "get", "put", "rows")
+
+    def __init__(self, *, tracked: bool) -> None:
         self.rows: dict[K, V] = {}
         self.changed: set[K] = set()
-        # The dict's own method: every decision asks several times.
+        # The dict's own methods where they do: every decision asks several times.
         self.get: Callable[[K], V | None] = self.rows.get
+        self.put: Callable[[K, V], None] = self._put if tracked else self.rows.__setitem__
+        self.drop: Callable[[K], None] = self._drop if tracked else self._forget
 
-    def put(self, key: K, row: V) -> None:
+    def _put(self, key: K, row: V) -> None:
         self.rows[key] = row
         self.changed.add(key)
 
-    def drop(self, key: K) -> None:
+    def _drop(self, key: K) -> None:
         self.rows.pop(key, None)
         self.changed.add(key)
+
+    def _forget(self, key: K) -> None:
+        self.rows.pop(key, None)
 
 
 class GuardRows:
     """The working set of one transaction, or, folded over the whole log, all there is."""
 
-    def __init__(self) -> None:
-        self.accounts: Table[UUID, AccountRow] = Table()
-        self.holds: Table[UUID, HoldRow] = Table()
-        self.movements: Table[UUID, MovementRow] = Table()
-        self.keysets: Table[str, KeysetRow] = Table()
-        self.proofs: Table[ProofKey, ProofRow] = Table()
-        self.rates: Table[str, RateRow] = Table()
+    def __init__(self, *, tracked: bool = True) -> None:
+        self.accounts: Table[UUID, AccountRow] = Table(tracked=tracked)
+        self.holds: Table[UUID, HoldRow] = Table(tracked=tracked)
+        self.movements: Table[UUID, MovementRow] = Table(tracked=tracked)
+        self.keysets: Table[str, KeysetRow] = Table(tracked=tracked)
+        self.proofs: Table[ProofKey, ProofRow] = Table(tracked=tracked)
+        self.rates: Table[str, RateRow] = Table(tracked=tracked)
 
     def add(self, account_id: UUID, available_msat: int, held_msat: int = 0) -> None:
         """Change what an account has; both amounts may be negative, the result may not."""

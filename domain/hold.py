@@ -101,7 +101,8 @@ class Hold:
     """Set `amount_msat` aside.
 
     Raises `UnknownAccountError`, `InsufficientFundsError`; for a request id that was seen
-    before `RequestInProgressError` or `RequestRepeatedError`.
+    before `RequestInProgressError` or `RequestRepeatedError`. A request that is `named` by
+    its client may have been seen before, and may have spent what is missing now.
     """
 
     stream: UUID
@@ -109,6 +110,7 @@ class Hold:
     amount_msat: int
     owner: str
     terms: Terms
+    named: bool = False
 
     def need(self, needs: Needs) -> None:
         needs.accounts.add(self.account_id)
@@ -120,11 +122,12 @@ class Hold:
         if account is None:
             raise UnknownAccountError(self.account_id)
         if self.amount_msat > account.available_msat:
-            raise InsufficientFundsError(
+            short = InsufficientFundsError(
                 required_msat=self.amount_msat,
                 available_msat=account.available_msat,
                 held_msat=account.held_msat,
             )
+            raise AskTheLogError(short) if self.named else short
         held = Held(
             at=at,
             account_id=self.account_id,

@@ -67,13 +67,23 @@ class Ledger:
         self._record = record
         self.owner = owner
 
-    def hold(self, hold_id: UUID, account_id: UUID, amount: Msat, terms: Terms) -> Held:
+    def hold(
+        self,
+        hold_id: UUID,
+        account_id: UUID,
+        amount: Msat,
+        terms: Terms,
+        *,
+        named: bool = False,
+    ) -> Held:
         """Set `amount` aside for a request about to be served on `terms`.
+
+        `hold_id` is chance, or follows from what the client has `named` the request.
 
         Raises `UnknownAccountError`, `InsufficientFundsError`, `RequestInProgressError`,
         `RequestRepeatedError`.
         """
-        command = Hold(hold_id, account_id, amount.msat, self.owner, terms)
+        command = Hold(hold_id, account_id, amount.msat, self.owner, terms, named)
         return _expect(self._record(command), Held)
 
     def charge(

@@ -13,7 +13,7 @@ from math import lcm
 from types import MappingProxyType
 from typing import Any, Literal, Self
 
-from domain.bounds import Bounds, Usage
+from domain.bounds import Bounds, Counts, Usage
 from domain.errors import PricingError, UnknownModelError
 from domain.msat import MSAT_PER_BTC, Msat
 
@@ -171,11 +171,11 @@ class Tariff:
             output=Msat(total_msat - input_msat),
         )
 
-    def total_msat(self, usage: Usage) -> int:
+    def total_msat(self, usage: Counts) -> int:
         """Return the total of `cost` alone, for whoever works out a million of them."""
         return -(-self._sums(usage)[2] // self.denominator)
 
-    def _sums(self, usage: Usage) -> tuple[int, int, int]:
+    def _sums(self, usage: Counts) -> tuple[int, int, int]:
         """Return the base, the base and input, and all of it, over the denominator."""
         cached, written = usage.cached_tokens, usage.cache_write_tokens
         base = self._base(usage.images, usage.web_searches)

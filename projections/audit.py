@@ -55,7 +55,7 @@ class Auditor:
     """Follows the log in `rows` and `books`; `read` returns the first thing that is wrong."""
 
     def __init__(self) -> None:
-        self.rows = GuardRows()
+        self.rows = GuardRows(tracked=False)
         self.books = Books()
         self._prices: dict[str, PriceBook] = {}
         self._known: dict[tuple[str, str], Tariffs] = {}
@@ -107,8 +107,10 @@ class Auditor:
         _demand(least, "took less than 0")
         if event.usage.estimated or event.terms.price_version not in self._prices:
             return
+        if not _is_plain(event.usage):
+            usage_of(event.usage)
         tariff = self._tariffs(event.terms).find(event.terms.model)
-        cost_msat = tariff.total_msat(usage_of(event.usage))
+        cost_msat = tariff.total_msat(event.usage)
         if cost_msat != event.cost_msat:
             raise LedgerBrokenError(f"the price list says {cost_msat} msat")
 
@@ -202,8 +204,20 @@ class Auditor:
         return row.amount * _unit_msat(row.unit) if row else 0
 
 
+def _is_plain(usage: Metered) -> bool:
+    """Tell whether only a prompt and a completion are counted, which cannot be senseless."""
+    return (
+        usage.prompt_tokens >= 0 <= usage.completion_tokens
+        and not usage.cached_tokens
+        and not usage.cache_write_tokens
+        and not usage.reasoning_tokens
+        and not usage.images
+        and not usage.web_searches
+    )
+
+
 def usage_of(metered: Metered) -> Usage:
-    """Return a recorded usage as the price list reads it."""
+    """Return a recorded usage as the price list reads it; a `PricingError` if senseless."""
     return Usage(
         prompt_tokens=metered.prompt_tokens,
         completion_tokens=metered.completion_tokens,

@@ -32,7 +32,8 @@ MissingUsage = Literal["estimate", "max", "free"]
 class Call:
     """What a client asks of the upstream, and who pays for it.
 
-    `body` is what it sent, `document` the same, parsed; `request_id` names the hold.
+    `body` is what it sent, `document` the same, parsed; `request_id` names the hold, and
+    is chance unless the client has `named` its request.
     """
 
     request_id: UUID
@@ -43,6 +44,7 @@ class Call:
     body: bytes = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     stream: bool
+    named: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,9 @@ class Bill:
         call, quote = self._call, self._quote
         ceiling = quote.tariff.ceiling(self._bounds)
         try:
-            self._ledger.hold(call.request_id, call.account_id, ceiling, quote.terms)
+            self._ledger.hold(
+                call.request_id, call.account_id, ceiling, quote.terms, named=call.named
+            )
         except StoreError:
             # It may have been recorded all the same. The client is told at once; the hold
             # is given back as soon as the store can be asked.

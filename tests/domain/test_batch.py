@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from domain.batch import decide
 from domain.deposit import Received
 from domain.errors import (
@@ -167,3 +169,27 @@ def test_the_claim_of_a_batch_is_the_claim_of_its_event() -> None:
 
 def _held() -> Held:
     return Held(at=LATER, account_id=ALICE, amount_msat=60_000, owner="worker-1", terms=TERMS)
+
+
+def test_a_named_request_that_spent_the_money_itself_is_told_so() -> None:
+    """Its own first attempt holds or has spent what a retry would need again."""
+    rows = fold(*deposited())
+    first = answers([hold(amount_msat=100_000)], rows)[0]
+    assert isinstance(first, Entry)
+    rows.holds.rows.clear()
+    retry = replace(hold(), named=True)
+
+    unread = decide([retry], rows, LATER, {})
+    told = decide([retry], rows, LATER, {HOLD: [first]})
+
+    assert unread.unanswered == [0]
+    assert isinstance(told.answers[0], RequestInProgressError)
+
+
+def test_a_named_request_that_was_never_seen_is_short_of_money_like_any_other() -> None:
+    rows = fold(*deposited())
+    request = replace(hold(amount_msat=100_001), named=True)
+
+    told = decide([request], rows, LATER, {HOLD: []})
+
+    assert isinstance(told.answers[0], InsufficientFundsError)
