@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from domain.errors import InvalidBoundError, PricingError
 
@@ -14,10 +14,16 @@ COMPLETION_TOKENS_DEFAULT = 32_000
 CONTEXT_TOKENS_DEFAULT = 128_000
 IMAGE_TOKENS_MAX = 5_000
 WEB_SEARCHES_MAX = 10
+IMAGES_MAX = 10
+
+Kind = Literal["text", "images", "verdict"]
+"""What a request asks for; a verdict, as moderations give, has no words of its own."""
 
 COMPLETION_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 IMAGE_PARTS = frozenset({"image_url", "input_image", "image"})
-OPAQUE_PARTS = frozenset({"file", "input_file", "document", "video_url", "input_video"})
+OPAQUE_PARTS = frozenset(
+    {"document", "file", "input_file", "input_video", "item_reference", "video_url"}
+)
 OPAQUE_MEMBERS = ("previous_response_id", "conversation")
 
 
@@ -58,7 +64,7 @@ class Counts(Protocol):
 
     @property
     def images(self) -> int:
-        """Images read."""
+        """Images read or made."""
 
     @property
     def web_searches(self) -> int:
@@ -108,7 +114,11 @@ class Bounds:
 
     @classmethod
     def of_request(
-        cls, document: Mapping[str, object], body_bytes: int, window: Window
+        cls,
+        document: Mapping[str, object],
+        body_bytes: int,
+        window: Window,
+        kind: Kind = "text",
     ) -> Bounds:
         """Return the bounds of the request `document`, whose body has `body_bytes`.
 
@@ -120,9 +130,13 @@ class Bounds:
         parts = list(_part_types(document))
         images = sum(part in IMAGE_PARTS for part in parts)
         prompt_tokens = body_bytes + images * IMAGE_TOKENS_MAX
-        if any(part in OPAQUE_PARTS for part in parts) or _any_given(document, OPAQUE_MEMBERS):
+        if any(part in OPAQUE_PARTS for part in parts) or _is_opaque(document):
             prompt_tokens = max(prompt_tokens, window.context_length or CONTEXT_TOKENS_DEFAULT)
         completion_tokens = _completion_tokens_max(document, window)
+        if kind == "images":
+            images = _whole(document, "n", IMAGES_MAX) or 1
+        elif kind == "verdict":
+            completion_tokens = 0
         if window.context_length:
             prompt_tokens = min(prompt_tokens, window.context_length * prompts)
             completion_tokens = min(completion_tokens, window.context_length)
@@ -186,23 +200,57 @@ def _prompts(document: Mapping[str, object]) -> int:
 
 
 def _part_types(document: Mapping[str, object]) -> Iterator[object]:
-    """Yield the type of every part of every message, chat or Responses."""
+    """Yield the type of every message, item and part of them, chat or Responses.
+
+    What a tool of the client has put out may hold pictures and files, too.
+    """
     for name in ("messages", "input"):
-        messages = document.get(name)
-        for message in messages if isinstance(messages, list) else ():
-            content = message.get("content") if isinstance(message, Mapping) else None
-            for part in content if isinstance(content, list) else ():
-                if isinstance(part, Mapping) and isinstance(part.get("type"), str):
-                    yield part["type"]
+        for message in _mappings(document.get(name)):
+            yield from _type_of(message)
+            for part in (*_mappings(message.get("content")), *_mappings(message.get("output"))):
+                yield from _type_of(part)
+
+
+def _mappings(value: object) -> Iterator[Mapping[str, object]]:
+    """Yield the objects in a list, or the one that stands in its place."""
+    for each in value if isinstance(value, list) else (value,):
+        if isinstance(each, Mapping):
+            yield each
+
+
+def _type_of(part: Mapping[str, object]) -> Iterator[str]:
+    kind = part.get("type")
+    if isinstance(kind, str):
+        # A picture of a screen is a picture.
+        yield "input_image" if kind == "computer_screenshot" else kind
+
+
+def _is_opaque(document: Mapping[str, object]) -> bool:
+    """Tell whether a request has the model read what does not stand in it.
+
+    What was said before, a prompt that is kept at the upstream, what a search finds.
+    """
+    return (
+        _any_given(document, OPAQUE_MEMBERS)
+        or isinstance(document.get("prompt"), Mapping)
+        or _search_tool(document) is not None
+    )
+
+
+def _search_tool(document: Mapping[str, object]) -> Mapping[str, object] | None:
+    for tool in _mappings(document.get("tools")):
+        if str(tool.get("type")).startswith("web_search"):
+            return tool
+    return None
 
 
 def _web_searches(document: Mapping[str, object]) -> int:
     """Count the searches a request invites: one by option or plugin, several by tool."""
-    tools = document.get("tools")
-    for tool in tools if isinstance(tools, list) else ():
-        if isinstance(tool, Mapping) and str(tool.get("type")).startswith("web_search"):
-            return _whole(tool, "max_uses", WEB_SEARCHES_MAX) or WEB_SEARCHES_MAX
-    return int(_any_given(document, ("web_search_options", "plugins")))
+    tool = _search_tool(document)
+    if tool is None:
+        return int(_any_given(document, ("web_search_options", "plugins")))
+    calls = _whole(document, "max_tool_calls", TOKENS_MAX) or WEB_SEARCHES_MAX
+    return min(calls, _whole(tool, "max_uses", WEB_SEARCHES_MAX) or WEB_SEARCHES_MAX)
 
 
 def _any_given(document: Mapping[str, object], names: tuple[str, ...]) -> bool:

@@ -8,6 +8,7 @@ LedgerError
 ├── HoldEndedError               the hold has ended otherwise (carries its end)
 ├── RequestInProgressError       the same request is already being served
 ├── RequestRepeatedError         the same request was already served (carries its end)
+├── RequestChangedError          a request of the same name asked for something else
 ├── TokenTakenError              the token was deposited to another account
 ├── KeysetTakenError             another mint has shown the same keyset id
 ├── MovementEndedError           the movement has ended otherwise (carries its end)
@@ -97,6 +98,14 @@ class RequestRepeatedError(LedgerError):
         super().__init__()
         self.hold_id = hold_id
         self.end = end
+
+
+class RequestChangedError(LedgerError):
+    """A request of the same name has asked for something else before."""
+
+    def __init__(self, hold_id: UUID) -> None:
+        super().__init__()
+        self.hold_id = hold_id
 
 
 class TokenTakenError(LedgerError):

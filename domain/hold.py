@@ -14,6 +14,7 @@ from domain.command import AskTheLogError, Needs
 from domain.errors import (
     HoldEndedError,
     InsufficientFundsError,
+    RequestChangedError,
     RequestInProgressError,
     RequestRepeatedError,
     UnknownAccountError,
@@ -46,13 +47,18 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
 
 
 class Held(Event, frozen=True, kw_only=True):
-    """`amount_msat` was set aside for a request; the process `owner` serves it."""
+    """`amount_msat` was set aside for a request; the process `owner` serves it.
+
+    `request_hash` is of what a request that its client named asks for: enough to tell that
+    a retry asks for the same, and nothing that shows it.
+    """
 
     TOPIC: ClassVar[str] = "hold.held"
     account_id: UUID
     amount_msat: int
     owner: str
     terms: Terms
+    request_hash: str = ""
 
     def apply(self, rows: GuardRows, stream: UUID, _version: int) -> None:
         rows.add(self.account_id, -self.amount_msat, self.amount_msat)
@@ -101,8 +107,9 @@ class Hold:
     """Set `amount_msat` aside.
 
     Raises `UnknownAccountError`, `InsufficientFundsError`; for a request id that was seen
-    before `RequestInProgressError` or `RequestRepeatedError`. A request that is `named` by
-    its client may have been seen before, and may have spent what is missing now.
+    before `RequestInProgressError`, `RequestRepeatedError` or, with another `request_hash`,
+    `RequestChangedError`. A request that is `named` by its client may have been seen before,
+    and may have spent what is missing now.
     """
 
     stream: UUID
@@ -111,13 +118,14 @@ class Hold:
     owner: str
     terms: Terms
     named: bool = False
+    request_hash: str = ""
 
     def need(self, needs: Needs) -> None:
         needs.accounts.add(self.account_id)
 
     def decide(self, rows: GuardRows, at: datetime) -> Entry:
         if rows.holds.get(self.stream):
-            raise RequestInProgressError(self.stream)
+            raise AskTheLogError(RequestInProgressError(self.stream))
         account = rows.accounts.get(self.account_id)
         if account is None:
             raise UnknownAccountError(self.account_id)
@@ -134,10 +142,15 @@ class Hold:
             amount_msat=self.amount_msat,
             owner=self.owner,
             terms=self.terms,
+            request_hash=self.request_hash,
         )
         return Entry(self.stream, 1, held)
 
     def replay(self, history: Sequence[Entry]) -> Entry:
+        first = history[0].event
+        known = first.request_hash if isinstance(first, Held) else ""
+        if known and self.request_hash and known != self.request_hash:
+            raise RequestChangedError(self.stream)
         if len(history) == 1:
             raise RequestInProgressError(self.stream)
         raise RequestRepeatedError(self.stream, history[-1].event)

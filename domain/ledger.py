@@ -75,15 +75,17 @@ class Ledger:
         terms: Terms,
         *,
         named: bool = False,
+        request_hash: str = "",
     ) -> Held:
         """Set `amount` aside for a request about to be served on `terms`.
 
-        `hold_id` is chance, or follows from what the client has `named` the request.
+        `hold_id` is chance, or follows from what the client has `named` the request; then
+        `request_hash` tells whether a retry asks for the same.
 
         Raises `UnknownAccountError`, `InsufficientFundsError`, `RequestInProgressError`,
-        `RequestRepeatedError`.
+        `RequestRepeatedError`, `RequestChangedError`.
         """
-        command = Hold(hold_id, account_id, amount.msat, self.owner, terms, named)
+        command = Hold(hold_id, account_id, amount.msat, self.owner, terms, named, request_hash)
         return _expect(self._record(command), Held)
 
     def charge(

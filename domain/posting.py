@@ -78,12 +78,14 @@ def _held(event: Held) -> list[Posting]:
 
 def _charged(event: Charged) -> list[Posting]:
     free, kept = _client(event.account_id)
-    return [
+    arrows = [
         Posting(kept, EARNED, event.from_hold_msat),
         Posting(kept, free, event.held_msat - event.from_hold_msat),
-        Posting(free, EARNED, event.from_available_msat),
-        Posting(SHORTFALL, EARNED, event.shortfall_msat),
     ]
+    if event.cost_msat > event.from_hold_msat:
+        arrows.append(Posting(free, EARNED, event.from_available_msat))
+        arrows.append(Posting(SHORTFALL, EARNED, event.shortfall_msat))
+    return arrows
 
 
 def _released(event: Released) -> list[Posting]:

@@ -15,7 +15,7 @@ from typing import Any, Literal, Self
 
 from domain.bounds import Bounds, Counts, Usage
 from domain.errors import PricingError, UnknownModelError
-from domain.msat import MSAT_PER_BTC, Msat
+from domain.msat import MSAT_PER_BTC, ZERO, Msat
 
 Currency = Literal["usd", "msat"]
 
@@ -72,12 +72,18 @@ class MsatPerUsd:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a request costs; `base`, `input` and `output` add up to `total`."""
+    """What a request costs; `base`, `input` and `output` add up to `total`.
+
+    `cache_read` and `cache_write` are parts of `input`, each rounded down: together they
+    are never more than it.
+    """
 
     total: Msat
     base: Msat
     input: Msat
     output: Msat
+    cache_read: Msat = ZERO
+    cache_write: Msat = ZERO
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +175,8 @@ class Tariff:
             base=Msat(base_msat),
             input=Msat(input_msat - base_msat),
             output=Msat(total_msat - input_msat),
+            cache_read=self._part(self.input_cache_read * usage.cached_tokens),
+            cache_write=self._part(self.input_cache_write * usage.cache_write_tokens),
         )
 
     def total_msat(self, usage: Counts) -> int:
@@ -207,6 +215,9 @@ class Tariff:
                 written = min(written, bounds.context_tokens_max - read)
         base = self._base(bounds.images, bounds.web_searches)
         return Msat(-(-(base + prompt * read + completion * written) // self.denominator))
+
+    def _part(self, sum_over_denominator: int) -> Msat:
+        return Msat(sum_over_denominator // self.denominator) if sum_over_denominator else ZERO
 
     def _base(self, images: int, web_searches: int) -> int:
         return self.request + self.image * images + self.web_search * web_searches

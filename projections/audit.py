@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from domain.deposit import Claim, Signed
     from domain.event import Entry, Event
+    from domain.invoice import Bill
     from domain.refund import Draft, Spent
 
 REFUSED = "refusal"
@@ -61,6 +62,7 @@ class Auditor:
         self._known: dict[tuple[str, str], Tariffs] = {}
         self._claims: dict[UUID, Claim] = {}
         self._drafts: dict[UUID, Draft] = {}
+        self._bills: dict[UUID, Bill] = {}
         self._refused: dict[UUID, int] = {}
 
     def read(self, page: Iterable[tuple[int, Entry]]) -> str | None:
@@ -93,18 +95,22 @@ class Auditor:
         hold = self.rows.holds.get(stream)
         if hold is None or version != END_VERSION:
             raise LedgerBrokenError("ends a hold that is not open")
-        _demand(hold.account_id == event.account_id, "ends another account's hold")
-        _demand(hold.amount_msat == event.held_msat, "ends a hold of another amount")
+        if hold.account_id != event.account_id:
+            raise LedgerBrokenError("ends another account's hold")
+        if hold.amount_msat != event.held_msat:
+            raise LedgerBrokenError("ends a hold of another amount")
         if isinstance(event, Charged):
             self._check_charge(event)
 
     def _check_charge(self, event: Charged) -> None:
         from_hold, from_available = event.from_hold_msat, event.from_available_msat
         paid = from_hold + from_available + event.shortfall_msat
-        _demand(event.cost_msat == paid, "the parts of the cost do not add up")
-        _demand(from_hold <= event.held_msat, "took more than was held")
-        least = from_hold >= 0 <= from_available and event.shortfall_msat >= 0
-        _demand(least, "took less than 0")
+        if event.cost_msat != paid:
+            raise LedgerBrokenError("the parts of the cost do not add up")
+        if from_hold > event.held_msat:
+            raise LedgerBrokenError("took more than was held")
+        if from_hold < 0 or from_available < 0 or event.shortfall_msat < 0:
+            raise LedgerBrokenError("took less than 0")
         if event.usage.estimated or event.terms.price_version not in self._prices:
             return
         if not _is_plain(event.usage):
@@ -135,6 +141,10 @@ class Auditor:
             self._check_deposit(stream, version, event)
         elif isinstance(event, Started | Redrafted | Issued | Cancelled):
             self._check_refund(stream, event)
+        elif isinstance(event, InvoiceOpened | InvoicePlanned):
+            self._check_bill(stream, event)
+        elif isinstance(event, InvoiceCredited | InvoiceLapsed):
+            self._check_invoice_end(stream, event)
         elif isinstance(event, Collected):
             worth = sum(self._worth_msat(proof) for proof in event.proofs)
             _demand(event.token_msat == worth, "was collected at another amount than issued")
@@ -181,6 +191,21 @@ class Auditor:
         if isinstance(event, Issued):
             amounts = tuple(proof.amount for proof in event.proofs)
             _demand(amounts == draft.plan.amounts, "was signed for other amounts")
+
+    def _check_bill(self, stream: UUID, event: InvoiceOpened | InvoicePlanned) -> None:
+        bill = self._bills.setdefault(stream, event.bill)
+        _demand(event.bill == bill, "changes what is to be paid")
+        if isinstance(event, InvoicePlanned):
+            _demand(sum(event.plan.amounts) == bill.amount, "mints another amount")
+
+    def _check_invoice_end(self, stream: UUID, event: InvoiceCredited | InvoiceLapsed) -> None:
+        bill = self._bills.pop(stream)
+        begun, ended = (bill.account_id, bill.mint), (event.account_id, event.mint)
+        _demand(begun == ended, "ends another invoice than was opened")
+        if isinstance(event, InvoiceCredited):
+            proofs_msat = _total(event.proofs) * _unit_msat(event.unit)
+            _demand(event.credited_msat == proofs_msat, "credits what no proof is worth")
+            _demand(event.credited_msat == bill.amount_msat, "credits another amount")
 
     def _check_draft(self, draft: Draft) -> None:
         for spent in draft.inputs:

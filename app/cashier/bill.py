@@ -10,6 +10,7 @@ import gevent
 
 from app.cashier.meter import estimate
 from app.store.errors import StoreError
+from domain.bounds import Bounds
 from domain.errors import HoldEndedError, UnknownHoldError
 from domain.hold import Metered
 from domain.msat import Msat
@@ -20,10 +21,16 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from app.cashier.quote import Quote
-    from domain.bounds import Bounds, Usage
+    from domain.bounds import Kind, Usage, Window
     from domain.ledger import Ledger
+    from domain.pricing import MsatPerUsd
 
 RETRY_FIRST_S, RETRY_MAX_S = 0.2, 30.0
+
+IMAGES, MODERATIONS, EMBEDDINGS = "/images/generations", "/moderations", "/embeddings"
+KINDS: Mapping[str, Kind] = {IMAGES: "images", MODERATIONS: "verdict"}
+# What these answer is no text that a model would be paid for by the token.
+WORDLESS = frozenset({IMAGES, MODERATIONS, EMBEDDINGS})
 
 MissingUsage = Literal["estimate", "max", "free"]
 
@@ -33,7 +40,8 @@ class Call:
     """What a client asks of the upstream, and who pays for it.
 
     `body` is what it sent, `document` the same, parsed; `request_id` names the hold, and
-    is chance unless the client has `named` its request.
+    is chance unless the client has `named` its request; `request_hash` then tells whether
+    another one of that name asks for the same.
     """
 
     request_id: UUID
@@ -45,6 +53,7 @@ class Call:
     headers: Mapping[str, str] = field(repr=False)
     stream: bool
     named: bool = False
+    request_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +88,12 @@ class Bill:
         ceiling = quote.tariff.ceiling(self._bounds)
         try:
             self._ledger.hold(
-                call.request_id, call.account_id, ceiling, quote.terms, named=call.named
+                call.request_id,
+                call.account_id,
+                ceiling,
+                quote.terms,
+                named=call.named,
+                request_hash=call.request_hash,
             )
         except StoreError:
             # It may have been recorded all the same. The client is told at once; the hold
@@ -87,12 +101,18 @@ class Bill:
             gevent.spawn(self.release, "the store did not answer")
             raise
 
+    @property
+    def rate(self) -> MsatPerUsd | None:
+        """The rate of exchange it was admitted at, if there is one."""
+        return self._quote.tariff.rate
+
     def charge(self, usage: Usage | None, delivered_characters: int) -> Cost | None:
         """Charge for an answer that was delivered; `None` if it is on the house."""
         if usage is None:
             return self._charge_without_usage(delivered_characters)
         # What upstreams do not report, the request itself has told.
-        usage = replace(usage, images=self._bounds.images)
+        asked_for = self._bounds.images
+        usage = replace(usage, images=min(usage.images or asked_for, asked_for))
         cost = self._quote.tariff.cost(usage)
         self._end(cost, usage)
         return cost
@@ -109,6 +129,7 @@ class Bill:
 
     def _charge_without_usage(self, delivered_characters: int) -> Cost | None:
         guess = estimate(len(self._call.body), delivered_characters)
+        guess = replace(guess, images=self._bounds.images)
         if self._policy.missing_usage == "free":
             self.release("usage unknown")
             return None
@@ -148,6 +169,13 @@ class Bill:
                 pause_s = min(2 * pause_s, RETRY_MAX_S)
             else:
                 return
+
+
+def bounds_of(
+    path: str, document: Mapping[str, Any], body_bytes: int, window: Window
+) -> Bounds:
+    """Return the most that a request to `path` can use; raises `InvalidBoundError`."""
+    return Bounds.of_request(document, body_bytes, window, KINDS.get(path, "text"))
 
 
 def metered(usage: Usage) -> Metered:

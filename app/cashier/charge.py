@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from app.cashier.bill import Bill, Call, Policy
+from app.cashier.bill import IMAGES, WORDLESS, Bill, Call, Policy, bounds_of
 from app.cashier.costs import cost_document, cost_headers, told
 from app.cashier.meter import StreamMeter, usage_of
 from app.cashier.stream import MeteredStream
-from domain.bounds import Bounds
+from domain.bounds import Usage
 
 if TYPE_CHECKING:
     from app.cashier.quote import Quotes
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
 ERROR_BYTES_MAX = 256 * 1024
+# Elsewhere streams tell their usage unasked, and an option they do not know is an error.
+ASKED_FOR_USAGE = frozenset({"/chat/completions", "/completions"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +49,12 @@ class Charges:
         """Forward `call` at its account's cost; return the answer as it arrives.
 
         Raises `PricingError`, `NoRateError`, `UnknownAccountError`,
-        `InsufficientFundsError`, `RequestInProgressError`, `RequestRepeatedError` before
-        anything is held, `GatewayError` afterwards; then, and when the upstream answers
-        with an error or with nothing, everything is given back.
+        `InsufficientFundsError`, `RequestInProgressError`, `RequestRepeatedError`,
+        `RequestChangedError` before anything is held, `GatewayError` afterwards; then, and
+        when the upstream answers with an error or with nothing, everything is given back.
         """
         quote = self._quotes.quote(call.model)
-        bounds = Bounds.of_request(call.document, len(call.body), quote.tariff.price)
+        bounds = bounds_of(call.path, call.document, len(call.body), quote.tariff.price)
         bill = Bill(self._ledger, call, quote, bounds, self._policy)
         bill.hold()
         try:
@@ -71,7 +73,7 @@ class Charges:
             meter = StreamMeter(usage_invited=usage_invited(call.document))
             stream = MeteredStream(answer, meter, bill, self._policy.drain_s)
             return Served(answer.status, answer.headers, stream)
-        return _whole(answer, bill)
+        return _whole(answer, call.path, bill)
 
 
 def _failed(answer: UpstreamAnswer, bill: Bill) -> Served:
@@ -84,22 +86,30 @@ def _failed(answer: UpstreamAnswer, bill: Bill) -> Served:
     return Served(answer.status, answer.headers, body)
 
 
-def _whole(answer: UpstreamAnswer, bill: Bill) -> Served:
+def _whole(answer: UpstreamAnswer, path: str, bill: Bill) -> Served:
     try:
         body = answer.read_all(ANSWER_BYTES_MAX)
     finally:
         answer.close()
     document = parsed(body)
-    usage = usage_of(document)
+    usage = with_images(usage_of(document), document) if path == IMAGES else usage_of(document)
     if not body or says_nothing(document):
         bill.release("empty answer")
         return Served(answer.status, answer.headers, body)
-    cost = bill.charge(usage, len(body))
+    cost = bill.charge(usage, 0 if path in WORDLESS else len(body))
     if cost is None:
         return Served(answer.status, answer.headers, body)
     if isinstance(document, dict):
-        body = told(document, cost_document(cost, usage))
-    return Served(answer.status, {**answer.headers, **cost_headers(cost)}, body)
+        body = told(document, cost_document(cost, usage, bill.rate))
+    return Served(answer.status, {**answer.headers, **cost_headers(cost, bill.rate)}, body)
+
+
+def with_images(usage: Usage | None, document: object) -> Usage | None:
+    """Return the usage of an answer that is images: they count, whether or not it is told."""
+    images = document.get("data") if isinstance(document, Mapping) else None
+    if not isinstance(images, list):
+        return usage
+    return replace(usage or Usage(), images=len(images))
 
 
 def parsed(body: bytes) -> object:
@@ -110,9 +120,11 @@ def parsed(body: bytes) -> object:
 
 
 def says_nothing(document: object) -> bool:
-    """Tell whether a completion has no choice with anything in it."""
-    if not isinstance(document, Mapping) or not isinstance(document.get("choices"), list):
+    """Tell whether an answer has no choice, item or image with anything in it."""
+    if not isinstance(document, Mapping):
         return False
+    if not isinstance(document.get("choices"), list):
+        return [] in (document.get("output"), document.get("data"))
     return not any(_said(choice) for choice in document["choices"])
 
 
@@ -135,8 +147,8 @@ def usage_invited(document: Mapping[str, Any]) -> bool:
 
 
 def with_usage_asked(call: Call) -> bytes:
-    """Return the body that asks the upstream for usage, whether or not the client did."""
-    if usage_invited(call.document):
+    """Return the body that asks a chat's upstream for usage, as its client did or not."""
+    if call.path not in ASKED_FOR_USAGE or usage_invited(call.document):
         return call.body
     options = call.document.get("stream_options")
     kept = dict(options) if isinstance(options, Mapping) else {}

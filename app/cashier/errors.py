@@ -7,7 +7,13 @@ CashierError
 ├── MintDownError            the mint cannot be reached; nothing was done
 ├── DepositPendingError      the mint gave no final answer; present the token again
 ├── RefundPendingError       the mint gave no final answer; ask for the refund again
-└── NoRateError              what a bitcoin costs is not known well enough just now
+├── TokenTooSmallError       the token is worth less than the request can cost
+├── NoChangeError            of this token nothing is here to give back
+├── ChangeCollectedError     what was to give back was given back, and collected
+├── NoRateError              what a bitcoin costs is not known well enough just now
+├── NoLightningError         no mint of this house makes Lightning invoices for us alone
+├── TooManyInvoicesError     more invoices are asked for than a mint would bear
+└── InvoiceUnknownError      no such invoice was ever made here
 """
 
 from __future__ import annotations
@@ -44,5 +50,40 @@ class RefundPendingError(CashierError):
     """Refund is pending; retry shortly."""
 
 
+class TokenTooSmallError(CashierError):
+    """The token is worth less than the request can cost.
+
+    A token for `required_msat`, whose mint's fee is in it, would do for `model`.
+    """
+
+    def __init__(self, *, required_msat: int, model: str) -> None:
+        super().__init__(
+            f"Insufficient balance: the token must be worth {required_msat} msat"
+            f" for this request to {model[:100]}."
+        )
+        self.required_msat = required_msat
+        self.model = model
+
+
+class NoChangeError(CashierError):
+    """Refund not found"""  # noqa: D400, D415  (the words existing clients look for)
+
+
+class ChangeCollectedError(CashierError):
+    """The refund was already collected."""
+
+
 class NoRateError(CashierError):
     """The price of a bitcoin is not known well enough just now to sell at."""
+
+
+class NoLightningError(CashierError):
+    """No mint of this house makes a Lightning invoice over this amount for this house alone."""
+
+
+class TooManyInvoicesError(CashierError):
+    """Too many invoices are asked for just now; try again in a minute."""
+
+
+class InvoiceUnknownError(CashierError):
+    """Invoice not found"""  # noqa: D400, D415  (the words existing clients look for)

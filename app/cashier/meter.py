@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
+from app.cashier.costs import add_cost
 from domain.bounds import Usage
 
 COUNT_MAX = 100_000_000
@@ -29,6 +31,9 @@ DELIVERED_TEXT = re.compile(
     rb'"(?:content|reasoning_content|reasoning|text|arguments|delta|thinking|partial_json'
     rb'|refusal)"[ \t]*:[ \t]*"((?:[^"\\\r\n]++|\\[^\r\n])*+)"'
 )
+# Responses repeats every text whole, part by part, when it is done: only the deltas count.
+RESPONSES = re.compile(rb'"type"[ \t]*:[ \t]*"response\.')
+RESPONSES_TEXT = re.compile(rb'"delta"[ \t]*:[ \t]*"((?:[^"\\\r\n]++|\\[^\r\n])*+)"')
 
 
 def estimate(prompt_bytes: int, delivered_text_characters: int) -> Usage:
@@ -53,7 +58,24 @@ def usage_of(document: object) -> Usage | None:
     whole number: a hostile figure is never charged.
     """
     members = _usage_members(document)
-    return None if members is None else _usage(members)
+    return None if members is None else with_searches(_usage(members), document)
+
+
+def with_searches(usage: Usage | None, document: object) -> Usage | None:
+    """Return `usage` with the searches that stand in a Responses' output, if it tells none.
+
+    >>> with_searches(Usage(), {"output": [{"type": "web_search_call"}]}).web_searches
+    1
+    """
+    if usage is None or usage.web_searches or not isinstance(document, Mapping):
+        return usage
+    inner = document.get("response")
+    output = (inner if isinstance(inner, Mapping) else document).get("output")
+    items = output if isinstance(output, list) else ()
+    searches = sum(
+        isinstance(item, Mapping) and item.get("type") == "web_search_call" for item in items
+    )
+    return replace(usage, web_searches=searches) if searches else usage
 
 
 class StreamMeter:
@@ -124,7 +146,8 @@ class StreamMeter:
 
     def _delivered(self, data: bytes) -> bytes:
         self.delivered_bytes += len(data)
-        for text in DELIVERED_TEXT.findall(data):
+        pattern = RESPONSES_TEXT if RESPONSES.search(self._first) else DELIVERED_TEXT
+        for text in pattern.findall(data):
             self.delivered_text_characters += len(text.decode(errors="replace"))
         return data
 
@@ -192,7 +215,7 @@ class StreamMeter:
         # Anthropic tells the input when a message starts, and the output as it grows.
         told = {name: count for name, count in members.items() if count is not None}
         self._told = {**self._told, **told} if kind == "message_delta" else told
-        self.usage = _usage(self._told) or self.usage
+        self.usage = with_searches(_usage(self._told), document) or self.usage
 
     def _synthetic_usage_chunk(self) -> bytes:
         """Make the usage chunk that was invited, but which the upstream did not send."""
@@ -256,12 +279,12 @@ def _with_cost(event: bytes, cost: Mapping[str, object]) -> bytes:
     if not isinstance(document, dict):
         return event
     inner = document.get("response")
-    for holder in (document, inner):
-        if isinstance(holder, dict) and isinstance(holder.get("usage"), dict):
-            holder["usage"]["cost"] = dict(cost)
-            name = f"event: {document['type']}\n".encode() if holder is inner else b""
-            return name + _rendered({**document, "cost": dict(cost)})
-    return event
+    is_inner = isinstance(inner, dict) and isinstance(inner.get("usage"), dict)
+    if not is_inner and not isinstance(document.get("usage"), dict):
+        return event
+    add_cost(document, cost)
+    name = f"event: {document['type']}\n".encode() if is_inner else b""
+    return name + _rendered(document)
 
 
 def _usage_members(document: object) -> Mapping[str, object] | None:

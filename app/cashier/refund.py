@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 from uuid import UUID, uuid4
 
@@ -39,7 +40,11 @@ if TYPE_CHECKING:
 
     from app.gateways.mint.mints import Mints
     from app.gateways.mint.wallet import Wallet
+    from domain.deposit import Credited
     from domain.ledger import Ledger
+
+CHANGE_TRIES = 5
+"""How often change is tried to be made in one token before a part of it has to do."""
 
 
 class Books(Protocol):
@@ -103,6 +108,19 @@ class Refunds:
                         raise
             return self._token(self._finish(entry))
 
+    def change(self, change_id: UUID, credited: Credited) -> Refund:
+        """Return the token named `change_id`, for all that is available after a deposit.
+
+        It is made at the mint and in the unit that the deposit came from, and nowhere else;
+        of the deposit's own proofs, if they are there: so no other refund can be in its
+        way. Asked again, the same token is returned. Raises `UnknownAccountError`,
+        `NothingToRefundError`, `PurseShortError`, `RefundPendingError`.
+        """
+        with self._turns.at(change_id):
+            history = self._books.history(change_id)
+            entry = history[-1] if history else self._change(change_id, credited)
+            return self._token(self._finish(entry))
+
     def resume(self, entry: Entry) -> Issued:
         """Go on with a refund from its newest entry; raises as `refund` does."""
         with self._turns.at(entry.stream):
@@ -139,9 +157,29 @@ class Refunds:
                 return self._ledger.start_refund(uuid4(), account_id, purse, amount)
             except PurseShortError:
                 continue
+        # The purses may be short because another process has just begun to refund it all.
+        account = self._books.account(account_id) or account
         if account.available_msat < MSAT_PER_SAT:
             raise NothingToRefundError(available_msat=account.available_msat)
         raise PurseShortError
+
+    def _change(self, change_id: UUID, credited: Credited) -> Entry:
+        purse = self._purse(self._wallet(credited.mint), credited.unit)
+        begin = partial(
+            self._ledger.start_refund,
+            change_id,
+            credited.account_id,
+            purse,
+            first=[proof.key for proof in credited.proofs],
+        )
+        for _ in range(CHANGE_TRIES):
+            try:
+                return begin(whole=True)
+            except PurseShortError:
+                # Other refunds have set larger proofs aside than they need; what is too
+                # much comes back with their swaps.
+                self._pause(PAUSE_S)
+        return begin()
 
     def _purses(self, account: AccountRow) -> list[Purse]:
         """Return where to make the token: the mint and unit it came from, then the richest."""

@@ -6,7 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Self
 
-from app.cashier.costs import cost_document
+from app.cashier.costs import cost_document, cost_headers
 from app.gateways.upstream import UpstreamAnswer, UpstreamBrokenError
 
 if TYPE_CHECKING:
@@ -36,6 +36,8 @@ class MeteredStream:
         """Whether the upstream has cut it short."""
         self.charged_msat: int | None = None
         """What it cost, once that is known."""
+        self.cost_headers: dict[str, str] = {}
+        """The same as headers, for whoever has kept the stream back to its end."""
 
     @property
     def is_settled(self) -> bool:
@@ -78,7 +80,9 @@ class MeteredStream:
             self._bill.release("empty answer")
             return meter.tail(None)
         cost = self._charged(meter.usage, meter.delivered_text_characters)
-        return meter.tail(None if cost is None else cost_document(cost, meter.usage))
+        if cost is None:
+            return meter.tail(None)
+        return meter.tail(cost_document(cost, meter.usage, self._bill.rate))
 
     def _is_empty(self) -> bool:
         usage = self._meter.usage
@@ -87,7 +91,9 @@ class MeteredStream:
 
     def _charged(self, usage: Usage | None, delivered_characters: int) -> Cost | None:
         cost = self._bill.charge(usage, delivered_characters)
-        self.charged_msat = None if cost is None else cost.total.msat
+        if cost is not None:
+            self.charged_msat = cost.total.msat
+            self.cost_headers = cost_headers(cost, self._bill.rate)
         return cost
 
     def _broken(self, error: UpstreamBrokenError) -> bytes:

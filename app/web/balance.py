@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, Response, request
 
 from app.cashier.errors import TokenRefusedError
-from app.web.bearer import ApiKeys, Bearer, credential
+from app.web.bearer import ApiKeys, Bearer, credential, ticket_shown
 from app.web.bodies import Bodies, as_json
 from app.web.refusals import (
     InvalidParameterError,
@@ -36,7 +36,10 @@ NOT_YET_FOR_REFUNDS = ("lightning_address", "lnurl", "refund_address")
 
 
 class Balance:
-    """The routes of `/v1/balance`, which are those of `/v1/wallet` too."""
+    """The routes of `/v1/balance`, which are those of `/v1/wallet` too.
+
+    `change` answers with what is left of a token that paid for one request.
+    """
 
     def __init__(
         self,
@@ -46,6 +49,7 @@ class Balance:
         refunds: Refunds,
         account: Callable[[UUID], AccountRow | None],
         bodies: Bodies,
+        change: Callable[[str], Response],
     ) -> None:
         self._bearer = bearer
         self._keys = keys
@@ -53,6 +57,7 @@ class Balance:
         self._refunds = refunds
         self._account = account
         self._bodies = bodies
+        self._change = change
 
     def create(self) -> Response:
         """Deposit a token and return the API key that opens its account.
@@ -84,7 +89,13 @@ class Balance:
         return as_json({"msats": credited.credited_msat})
 
     def refund(self) -> Response:
-        """Return a token for all that is available; amounts are texts, as they always were."""
+        """Return a token for all that is available; amounts are texts, as they always were.
+
+        A token in the X-Cashu header that paid for one request is answered with its change.
+        """
+        ticket = ticket_shown()
+        if ticket is not None:
+            return self._change(ticket)
         account_id = self._owner()
         _refuse(self._given(), NOT_YET_FOR_REFUNDS)
         refund = self._refunds.refund(account_id)

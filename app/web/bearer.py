@@ -7,6 +7,8 @@ from collections import OrderedDict
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from flask import request
+
 from app.gateways.mint.tokens import token_id
 from app.web.refusals import (
     EmptyBearerError,
@@ -31,7 +33,7 @@ KNOWN_MAX = 20_000
 
 
 class ApiKeys:
-    """Makes the API key of a token: the same one each time the token is presented.
+    """Makes the API key of a token, or an invoice: the same one each time it is asked for.
 
     A client whose answer was lost asks again, and is given its key and its credit again.
     `secret` is 32 bytes that nobody else has; without it a key cannot be worked out from
@@ -46,6 +48,11 @@ class ApiKeys:
     def of_token(self, token: Token) -> str:
         """Return `sk-` and HMAC-SHA256 of the token's identity, in hex."""
         identity = token_id(token.proofs).encode()
+        return KEY_PREFIX + hmac.new(self._secret, identity, sha256).hexdigest()
+
+    def of_invoice(self, invoice_id: UUID) -> str:
+        """Return the key of the account that an invoice opens once it is paid."""
+        identity = b"invoice:" + invoice_id.bytes
         return KEY_PREFIX + hmac.new(self._secret, identity, sha256).hexdigest()
 
     def __repr__(self) -> str:
@@ -105,6 +112,11 @@ class Bearer:
         self._known[digest] = account_id
         if len(self._known) > self._known_max:
             self._known.popitem(last=False)
+
+
+def ticket_shown() -> str | None:
+    """Return the token in the current request's X-Cashu header, if there is one (NUT-24)."""
+    return request.headers.get("X-Cashu", "").strip() or None
 
 
 def credential(authorization: str | None) -> str:

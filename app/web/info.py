@@ -93,5 +93,5 @@ def policy(style: str) -> str:
     digest = base64.b64encode(sha256(style.encode()).digest()).decode()
     return (
         f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none';"
-        " form-action 'none'; frame-ancestors 'none'"
+        " form-action 'self'; frame-ancestors 'none'"
     )

@@ -9,16 +9,18 @@ import msgspec
 from flask import Blueprint, Response
 
 from app.cashier.errors import NoRateError
+from app.cashier.sizing import token_sat
 from app.web.bodies import JSON_TYPE, as_json
 from app.web.refusals import ModelNotListedError
+from domain.bounds import Bounds
 from domain.price_list import as_json_floats, sats_pricing
 from domain.pricing import COMPONENTS, exact
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from app.cashier.quote import Quotes
-    from domain.pricing import ModelPrice, Tariffs
+    from domain.pricing import ModelPrice, Tariff, Tariffs
 
 Model = dict[str, Any]
 
@@ -28,6 +30,7 @@ class Page:
     """The listing at one rate: its entries by id, and all of it as JSON."""
 
     tariffs: Tariffs
+    fee_ppk: int
     by_id: Mapping[str, Model]
     body: bytes
 
@@ -40,12 +43,18 @@ class Listing:
     """Writes the listing, once for each rate.
 
     `models` are the entries of the operator's models.json; their prices are replaced by
-    those that are charged.
+    those that are charged. `fee_ppk` is what mints take of each proof of a token.
     """
 
-    def __init__(self, quotes: Quotes, models: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        quotes: Quotes,
+        models: Sequence[Mapping[str, Any]],
+        fee_ppk: Callable[[], int] = int,
+    ) -> None:
         self._quotes = quotes
         self._models = models
+        self._fee_ppk = fee_ppk
         self._page: Page | None = None
 
     def page(self) -> Page:
@@ -59,11 +68,13 @@ class Listing:
             if self._page is None:
                 raise
             return self._page
-        if self._page is None or self._page.tariffs is not tariffs:
-            by_id = {model["id"]: entry(model, tariffs) for model in self._models}
+        page, fee_ppk = self._page, self._fee_ppk()
+        if page is None or page.tariffs is not tariffs or page.fee_ppk != fee_ppk:
+            by_id = {model["id"]: entry(model, tariffs, fee_ppk) for model in self._models}
             document = {"object": "list", "data": list(by_id.values())}
-            self._page = Page(tariffs, by_id, msgspec.json.encode(document))
-        return self._page
+            page = Page(tariffs, fee_ppk, by_id, msgspec.json.encode(document))
+            self._page = page
+        return page
 
     def find(self, name: str) -> Model:
         """Return the entry of a model, by id or alias, or raise `ModelNotListedError`."""
@@ -90,9 +101,10 @@ def blueprint(listing: Listing) -> Blueprint:
     return routes
 
 
-def entry(model: Mapping[str, Any], tariffs: Tariffs) -> Model:
+def entry(model: Mapping[str, Any], tariffs: Tariffs, fee_ppk: int) -> Model:
     """Return `model` as clients read it: OpenAI's members, and the prices that are charged."""
-    price = tariffs.find(model["id"]).price
+    tariff = tariffs.find(model["id"])
+    price = tariff.price
     created = model.get("created")
     return {
         **model,
@@ -102,7 +114,17 @@ def entry(model: Mapping[str, Any], tariffs: Tariffs) -> Model:
         "owned_by": str(model.get("owned_by") or model["id"].partition("/")[0]),
         "pricing": dollars(price, model.get("pricing")),
         "sats_pricing": as_json_floats(sats_pricing(price, tariffs.rate)),
+        "min_cost_per_request": smallest_token_sat(model["id"], tariff, fee_ppk),
     }
+
+
+def smallest_token_sat(model: str, tariff: Tariff, fee_ppk: int) -> int:
+    """Return the least that a token must be to buy anything at all of a model, in sat."""
+    message = {"role": "user", "content": "?"}
+    document = {"model": model, "messages": [message], "max_tokens": 1}
+    size = len(msgspec.json.encode(document))
+    ceiling = tariff.ceiling(Bounds.of_request(document, size, tariff.price))
+    return token_sat(ceiling.msat, fee_ppk)
 
 
 def dollars(price: ModelPrice, advertised: object) -> dict[str, float]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pytest
 
 from tests.cashier.counter import Counter
-from tests.cashier.house import House, MoodyMint
+from tests.cashier.house import OTHER_SEED, House, MoodyMint
+from tests.cashier.kiosk import FACE_SAT, Kiosk
 from tests.doubles.upstream import UpstreamDouble
 from tests.store.places import SqlitePlace
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from app.cashier.ticket import Ticket
     from tests.store.places import Place
 
 Build: TypeAlias = "Callable[..., House]"
@@ -98,6 +100,24 @@ def open_counter(funded: House, upstream: UpstreamDouble) -> Iterator[OpenCounte
 @pytest.fixture
 def counter(open_counter: OpenCounter) -> Counter:
     return open_counter()
+
+
+@pytest.fixture
+def kiosk(house: House, upstream: UpstreamDouble) -> Iterator[Kiosk]:
+    kiosk = Kiosk(house, upstream.base_url)
+    yield kiosk
+    kiosk.counter.upstream.close()
+
+
+@pytest.fixture
+def ticket(kiosk: Kiosk, mint: MoodyMint) -> Ticket:
+    return kiosk.ticket(mint.fund(FACE_SAT))
+
+
+@pytest.fixture
+def stranger(build: Build, mint: MoodyMint) -> House:
+    """Another house at the same mint, where clients take their change."""
+    return build(mint, anew=True, seed=OTHER_SEED)
 
 
 @contextmanager

@@ -8,12 +8,11 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from app.cashier.bill import Call, Policy
+from app.cashier.bill import Call, Policy, bounds_of
 from app.cashier.charge import Charges, Served
 from app.cashier.quote import Quotes, Rates
 from app.cashier.stream import MeteredStream
 from app.gateways.upstream import Upstream
-from domain.bounds import Bounds
 from domain.guards import RateRow
 from domain.hold import Charged, Held, Released
 from domain.pricing import ModelPrice, PriceBook
@@ -96,7 +95,7 @@ class Counter:
     def ceiling_msat(self, call: Call) -> int:
         """Return what `call` can cost at most."""
         tariff = self.quotes.quote(call.model).tariff
-        bounds = Bounds.of_request(call.document, len(call.body), tariff.price)
+        bounds = bounds_of(call.path, call.document, len(call.body), tariff.price)
         return tariff.ceiling(bounds).msat
 
     def held(self) -> Held:

@@ -6,11 +6,13 @@ import base64
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from werkzeug.serving import make_server
 
 from app.cashier.deposit import Deposits
+from app.cashier.invoice import Invoices
 from app.cashier.refund import Refunds
 from app.gateways.mint import crypto
 from app.gateways.mint.crypto import Seed
@@ -125,6 +127,17 @@ class House:
             self.pauses.append,
         )
         self.refunds = Refunds(self.ledger, self.mints, store, self.pauses.append)
+        self.late_by = timedelta(0)
+        self.passed_s = 0.0
+        self.invoices = Invoices(
+            self.ledger,
+            self.mints,
+            store,
+            lambda invoice_id: seed.subkey(b"quote:" + invoice_id.bytes),
+            self.pauses.append,
+            lambda: datetime.now(UTC) + self.late_by,
+            lambda: self.passed_s,
+        )
 
     def deposit(self, token: str, account_id: UUID = ALICE) -> Credited:
         return self.deposits.deposit(self.deposits.read(token), account_id)

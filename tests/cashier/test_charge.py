@@ -72,10 +72,14 @@ def test_the_client_is_told_the_cost_where_existing_clients_look(counter: Counte
         "input_msats": 6,
         "output_msats": 42,
         "total_msats": 148,
-        "input_tokens": 3,
-        "output_tokens": 14,
+        "cache_read_input_tokens": 0,
+        "cache_creation_input_tokens": 0,
+        "cache_read_msats": 0,
+        "cache_creation_msats": 0,
     }
-    assert document["cost"] == document["usage"]["cost"] == cost
+    assert document["usage"]["cost"] == cost
+    assert document["usage"]["cost_sats"] == 1
+    assert document["cost"] == {**cost, "input_tokens": 3, "output_tokens": 14}
     told = {name: value for name, value in served.headers.items() if "cost" in name}
     assert told == {
         "x-routstr-cost-msats": "148",

@@ -232,7 +232,7 @@ def test_an_invited_usage_chunk_is_made_when_the_upstream_sent_none(first: bytes
 
     assert document["choices"] == []
     assert document["id"] == "c1"
-    assert document["usage"] == {**USAGE, "cost": COST}
+    assert document["usage"] == {**USAGE, "cost": COST, "cost_sats": 1}
 
 
 def test_an_estimate_can_be_told_in_place_of_the_missing_usage() -> None:

@@ -135,3 +135,58 @@ def test_more_than_the_bounds_is_not_admitted(usage: Usage) -> None:
 
     assert found.admit(Usage(prompt_tokens=100, completion_tokens=10))
     assert not found.admit(usage)
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"type": "image_url", "image_url": {"url": "https://x.example/y.png"}},
+        {"type": "function_call_output", "output": [{"type": "input_image"}]},
+        {"type": "computer_call_output", "output": {"type": "computer_screenshot"}},
+        {"role": "user", "content": [{"type": "input_image"}]},
+    ],
+)
+def test_pictures_are_found_wherever_an_input_can_have_them(item: dict[str, object]) -> None:
+    assert bounds({"input": [item]}).images == 1
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"conversation": "conv_1"},
+        {"prompt": {"id": "pmpt_1"}},
+        {"input": [{"type": "item_reference", "id": "msg_1"}]},
+        {"input": [{"type": "function_call_output", "output": [{"type": "input_file"}]}]},
+        {"tools": [{"type": "web_search"}]},
+    ],
+)
+def test_what_is_read_but_not_sent_may_fill_the_context(document: dict[str, object]) -> None:
+    assert bounds(document, LIMITED).prompt_tokens_max == 10_000
+
+
+def test_calls_of_tools_bound_the_searches() -> None:
+    tools = [{"type": "web_search"}]
+
+    assert bounds({"tools": tools, "max_tool_calls": 2}).web_searches == 2
+    assert bounds({"tools": tools, "max_tool_calls": 99}).web_searches == WEB_SEARCHES_MAX
+
+
+@pytest.mark.parametrize(("members", "images"), [({}, 1), ({"n": 1}, 1), ({"n": 10}, 10)])
+def test_images_that_are_made_are_counted_by_n(members: dict[str, object], images: int) -> None:
+    found = Bounds.of_request({"prompt": "a cat", **members}, 100, LIMITED, "images")
+
+    assert (found.images, found.choices) == (images, images)
+    assert found.prompt_tokens_max == 100
+
+
+@pytest.mark.parametrize("number", [0, -1, 11, 10**9, 1.0, "2", True])
+def test_a_senseless_number_of_images_is_refused(number: object) -> None:
+    with pytest.raises(InvalidBoundError, match=r"^n must be an integer"):
+        Bounds.of_request({"prompt": "a cat", "n": number}, 100, PLAIN, "images")
+
+
+def test_a_verdict_has_no_words() -> None:
+    found = Bounds.of_request({"input": ["a", "b"]}, 100, PLAIN, "verdict")
+
+    assert found.completion_tokens_max == 0
+    assert found.prompt_tokens_max == 100

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from domain.errors import (
     HoldEndedError,
     InsufficientFundsError,
     LedgerBrokenError,
+    RequestChangedError,
     RequestInProgressError,
     RequestRepeatedError,
     UnknownAccountError,
@@ -105,6 +108,47 @@ def test_a_request_that_was_served_is_answered_with_its_end() -> None:
 
     assert repeated.value.hold_id == HOLD
     assert repeated.value.end == end.event
+
+
+def test_the_hash_of_a_named_request_is_kept() -> None:
+    entry = made(replace(hold(), request_hash="ab"), fold(*deposited()))
+
+    assert isinstance(entry.event, Held)
+    assert entry.event.request_hash == "ab"
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_name_does_not_stand_for_another_request(*, ended: bool) -> None:
+    first = replace(hold(), request_hash="ab")
+    begun = made(first, fold(*deposited()))
+    history = [begun]
+    if ended:
+        history.append(made(release(), fold(*deposited(), begun), begun))
+
+    with pytest.raises(RequestChangedError) as changed:
+        made(replace(first, request_hash="cd"), fold(*deposited()), *history)
+
+    assert changed.value.hold_id == HOLD
+
+
+def test_two_requests_of_one_name_that_come_together_are_told_apart() -> None:
+    rows = fold(*deposited())
+    first = replace(hold(amount_msat=1), request_hash="ab")
+
+    told = answers([first, replace(first, request_hash="cd"), first], rows)
+
+    assert isinstance(told[1], RequestChangedError)
+    assert isinstance(told[2], RequestInProgressError)
+
+
+@pytest.mark.parametrize(("then", "now"), [("", "ab"), ("ab", ""), ("ab", "ab")])
+def test_without_two_hashes_that_differ_a_request_is_taken_for_the_same(
+    then: str, now: str
+) -> None:
+    first = made(replace(hold(), request_hash=then), fold(*deposited()))
+
+    with pytest.raises(RequestInProgressError):
+        made(replace(hold(), request_hash=now), fold(*deposited()), first)
 
 
 @pytest.mark.parametrize("cost_msat", [0, 1, 59_999, 60_000])

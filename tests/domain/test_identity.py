@@ -38,3 +38,11 @@ def test_different_things_have_different_names() -> None:
     }
 
     assert len(names) == 8
+
+
+def test_each_attempt_of_a_request_has_a_hold_of_its_own() -> None:
+    attempts = [identity.hold_of_request(ALICE, "r", attempt) for attempt in range(10)]
+
+    assert attempts[0] == identity.hold_of_request(ALICE, "r")
+    assert str(attempts[1]) == "40af07e3-8b98-536d-b209-0e193e067f80"
+    assert len({*attempts, identity.hold_of_request(ALICE, "attempt:1")}) == 11

@@ -327,3 +327,25 @@ def test_a_flat_price_applies_to_any_model_without_filling_the_memory() -> None:
 
     assert cost.total == Msat.from_sat(1 + 1 + 2)
     assert tariffs.find("two") is tariffs.find("one")
+
+
+@given(price=model_prices(), usage=usages())
+def test_what_the_cache_costs_is_a_part_of_the_input(price: ModelPrice, usage: Usage) -> None:
+    cost = price.cost(usage, None)
+
+    assert (cost.cache_read + cost.cache_write).msat <= cost.input.msat
+
+
+def test_what_the_cache_costs_is_told_by_itself() -> None:
+    price = ModelPrice(
+        id="m",
+        currency="msat",
+        prompt=Fraction(3),
+        input_cache_read=Fraction(1, 2),
+        input_cache_write=Fraction(4),
+    )
+
+    cost = price.cost(Usage(prompt_tokens=100, cached_tokens=41, cache_write_tokens=9), None)
+
+    assert (cost.cache_read, cost.cache_write) == (Msat(20), Msat(36))
+    assert cost.input == Msat(150 + 21 + 36)

@@ -192,6 +192,30 @@ def test_a_short_purse_refunds_what_it_has() -> None:
     assert rows.accounts.get(ALICE) == AccountRow(64_000, 0, MINT, "sat")
 
 
+def test_a_refund_that_must_be_whole_is_not_begun_with_a_short_purse() -> None:
+    whole = Start(REFUND_ID, ALICE, PURSE, whole=True)
+    short = fold(*HISTORY)
+    short.proofs.drop(ProofKey(KEYSET, 2))
+
+    with pytest.raises(PurseShortError):
+        made(whole, short)
+
+    assert draft_of(made(whole, fold(*HISTORY))).taken_msat == 100_000
+
+
+def test_proofs_that_are_wanted_first_are_taken_if_they_are_enough() -> None:
+    both = [*HISTORY, *deposited(name(101), BOB, counter_from=3)]
+    own = frozenset(ProofKey(KEYSET, counter) for counter in (3, 4, 5))
+    fewer = fold(*both)
+    fewer.proofs.drop(ProofKey(KEYSET, 5))
+    command = Start(REFUND_ID, ALICE, PURSE, first=own)
+
+    enough, too_few = made(command, fold(*both)), made(command, fewer)
+
+    assert {spent.key for spent in draft_of(enough).inputs} == own
+    assert draft_of(too_few).taken_msat == 100_000
+
+
 def test_proofs_of_another_unit_or_already_set_aside_are_left_alone() -> None:
     rows = fold(*HISTORY, *deposited(name(101), BOB, counter_from=3))
     first = made(start(), rows)

@@ -64,6 +64,7 @@ class FakeQuote:
     state: str = "UNPAID"
     pubkey: str | None = None
     fee_reserve: int = 0
+    expiry: int | None = field(default_factory=lambda: int(time.time()) + 3600)
     change: list[dict[str, Any]] = field(default_factory=list)
     inputs: list[dict[str, Any]] = field(default_factory=list)
     outputs: list[dict[str, Any]] = field(default_factory=list)
@@ -88,6 +89,8 @@ class MintBooks:
         self._version = keyset_version
         self._lock = threading.RLock()
         self.pays_invoices = pays_invoices
+        self.locks_quotes = True
+        self.expiry: int | None = int(time.time()) + 3600
         self.keysets: dict[str, FakeKeyset] = {}
         self.spent: set[str] = set()
         self.pending: set[str] = set()
@@ -180,7 +183,8 @@ class MintBooks:
         return _quote_json(quotes[name])
 
     def _info(self) -> dict[str, Any]:
-        supported = {str(nut): {"supported": True} for nut in (7, 8, 9, 10, 11, 12, 20)}
+        nuts = (7, 8, 9, 10, 11, 12, *((20,) if self.locks_quotes else ()))
+        supported = {str(nut): {"supported": True} for nut in nuts}
         return {"name": "fake", "version": "fake/1", "nuts": supported}
 
     def _keys(self) -> dict[str, Any]:
@@ -233,6 +237,7 @@ class MintBooks:
         invoice = f"lnbc{amount * MSAT_OF_UNIT[unit] // 100}n1fake{name}"
         state = "PAID" if self.pays_invoices else "UNPAID"
         quote = FakeQuote(name, invoice, amount, unit, state, body.get("pubkey"))
+        quote.expiry = self.expiry
         self.mint_quotes[name] = quote
         return _quote_json(quote)
 
@@ -365,7 +370,7 @@ def _quote_json(quote: FakeQuote) -> dict[str, Any]:
         "amount": quote.amount,
         "unit": quote.unit,
         "state": quote.state,
-        "expiry": int(time.time()) + 3600,
+        "expiry": quote.expiry,
         "pubkey": quote.pubkey,
         "fee_reserve": quote.fee_reserve,
         "change": quote.change or None,

@@ -11,9 +11,10 @@ from domain.deposit import Received
 from domain.errors import LedgerError
 from domain.guards import GuardRows
 from domain.hold import Metered, Terms
+from domain.invoice import Bill, InvoicePlanned
 from domain.ledger import Ledger
 from domain.msat import Msat
-from domain.refund import Issued, Purse, Started
+from domain.refund import Issued, Purse, Started, split
 from projections.books import Books
 from projections.chain import Stored
 from tests.domain.given import KEYSET, MINT, claim, name, signed
@@ -93,6 +94,25 @@ class Story:
                 assert isinstance(newest.event, Issued)
                 self.ledger.collect_refund(newest, issued)
 
+    def invoice(self, client: UUID, sat: int, mint: str = MINT) -> None:
+        """Let an invoice be made, paid and credited."""
+        stream = self.new()
+        bill = Bill(
+            account_id=client,
+            mint=mint,
+            unit="sat",
+            amount=sat,
+            quote=f"quote-{stream.hex}",
+            request=f"lnbc1{stream.hex}",
+            purpose="topup",
+            expires_at=self.now,
+        )
+        opened = self.ledger.open_invoice(stream, bill)
+        keyset_id, amounts = PURSES[mint].keyset_id, split(sat)
+        planned = self.ledger.plan_invoice(opened, bill, keyset_id, amounts)
+        assert isinstance(planned.event, InvoicePlanned)
+        self.ledger.credit_invoice(planned, bill, signed(planned.event.plan))
+
     def _record(self, command: Command) -> Entry:
         past = [entry for entry in self.entries if entry.stream == command.stream]
         (answer,) = decide([command], self._rows, self.now, {command.stream: past}).answers
@@ -128,6 +148,7 @@ def made_up(seed: int, steps: int) -> Story:
                     story.refund(client, mint, chance.choice(ends))
                 case _:
                     story.ledger.observe_rate(story.new(), "49876.5", ("here",))
+                    story.invoice(client, 21, mint)
         except LedgerError:
             continue
     return story

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import threading
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -239,3 +240,15 @@ def test_a_page_may_be_short(count: int) -> None:
     page = [(1, deposited()[0])][:count]
 
     assert Auditor().read(page) is None
+
+
+@pytest.mark.parametrize("was_enabled", [True, False])
+def test_the_collector_of_garbage_is_left_as_it_was(store: Store, *, was_enabled: bool) -> None:
+    a_day(store, ALICE)
+    (gc.enable if was_enabled else gc.disable)()
+    try:
+        verified(store)
+
+        assert gc.isenabled() is was_enabled
+    finally:
+        gc.enable()

@@ -10,7 +10,7 @@ from app.gateways.errors import MintRefusedError, MintUnknownError, RefusedError
 from app.gateways.mint import crypto
 from app.gateways.mint.crypto import Derived, Dleq, Seed
 from app.gateways.mint.tokens import Proof
-from app.gateways.mint.wire import BlindedMessage, BlindSignature, ProofState
+from app.gateways.mint.wire import BlindedMessage, BlindSignature, ProofState, QuoteState
 from domain.deposit import Plan, Signed
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ class Code(IntEnum):
     OUTPUTS_SIGNED = 11003
     KEYSET_UNKNOWN = 12001
     KEYSET_INACTIVE = 12002
+    QUOTE_ISSUED = 20002
 
 
 FINAL = frozenset({Code.ALREADY_SPENT, Code.PROOF_INVALID})
@@ -82,6 +83,26 @@ class Wallet:
             for output, signature in zip(asked, signatures, strict=True)
         ]
         return tuple(sorted(signed, key=lambda proof: proof.counter))
+
+    def mint(self, quote: str, plan: Plan, key: bytes) -> tuple[Signed, ...]:
+        """Take the ecash of a paid mint quote that is locked to the private `key` (NUT-20).
+
+        As with `swap`, it does not matter whether that was tried before. Raises
+        `RefusedError` when the mint certainly has not signed the plan for this quote,
+        `MintUnknownError` when nobody can tell yet.
+        """
+        keyset = self._keyset(plan.keyset_id)
+        outputs = self._outputs(plan)
+        asked = [output.message for output in outputs]
+        message = crypto.mint_message(quote, (output.b for output in asked))
+        try:
+            signatures = self.client.mint(quote, asked, crypto.sign(key, message))
+        except MintRefusedError as error:
+            signatures = self._issued(quote, asked, error)
+        return tuple(
+            self._signed(output, signature, keyset)
+            for output, signature in zip(outputs, signatures, strict=True)
+        )
 
     def restored(self, plan: Plan) -> tuple[Signed, ...]:
         """Return the outputs of `plan` that the mint has signed, ever, by counter (NUT-09).
@@ -170,6 +191,26 @@ class Wallet:
         if len(given) < len(asked):
             raise MintUnknownError("the mint signed some of the outputs only") from refusal
         return [given[output.message.b] for output in asked]
+
+    def _issued(
+        self, quote: str, asked: Sequence[BlindedMessage], refusal: MintRefusedError
+    ) -> list[BlindSignature]:
+        """Return what an earlier copy of this minting was given, or raise `refusal`.
+
+        Signed outputs alone prove nothing: after an old backup was restored they may be
+        another transaction's. The quote must be issued too (NUT-04, NUT-09).
+        """
+        try:
+            pairs = self.client.restore(asked)
+            state = self.client.mint_quote_state(quote).state
+        except RefusedError as error:
+            raise MintUnknownError("the mint cannot be asked what became of a quote") from error
+        given = {message.b: signature for message, signature in pairs}
+        amounts = {message.b: message.amount for message in asked}
+        same = {b: signature.amount for b, signature in given.items()} == amounts
+        if state is not QuoteState.ISSUED or not same:
+            raise refusal
+        return [given[message.b] for message in asked]
 
     @staticmethod
     def _signed(output: _Output, signature: BlindSignature, keyset: Keyset) -> Signed:
