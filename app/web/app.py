@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Flask
 
-from app.web import balance, errors, headers, info, models, proxy
+from app.web import (
+    balance,
+    errors,
+    headers,
+    info,
+    lightning,
+    lightning_page,
+    models,
+    proxy,
+    xcashu,
+)
 from app.web.bearer import ApiKeys, Bearer
 from app.web.bodies import Bodies
 from app.web.models import Listing
@@ -18,8 +28,10 @@ if TYPE_CHECKING:
 
     from app.cashier.charge import Charges
     from app.cashier.deposit import Deposits
+    from app.cashier.invoice import Invoices
     from app.cashier.quote import Quotes
     from app.cashier.refund import Refunds
+    from app.cashier.ticket import Tickets
     from app.web.info import About
     from domain.guards import AccountRow
 
@@ -30,16 +42,21 @@ WALLET_BYTES_MAX = 256 * 1024
 class Doors:
     """What the doors lead to.
 
-    `account` reads what an account has; `models` are the entries of models.json; API keys
-    are derived from `key_secret`, 32 bytes.
+    `account` reads what an account has, `find_invoice` which invoice a BOLT11 text is of;
+    `models` are the entries of models.json; API keys are derived from `key_secret`, 32
+    bytes. `token_fee_ppk` is what mints take of a proof.
     """
 
     deposits: Deposits
     refunds: Refunds
     charges: Charges
+    tickets: Tickets
+    invoices: Invoices
+    find_invoice: Callable[[str], UUID | None]
     quotes: Quotes
     account: Callable[[UUID], AccountRow | None]
     models: Sequence[Mapping[str, Any]]
+    token_fee_ppk: Callable[[], int]
     about: About
     key_secret: bytes = field(repr=False)
     body_bytes_max: int
@@ -61,19 +78,28 @@ def create_web(doors: Doors) -> Flask:
 def _register(app: Flask, doors: Doors) -> None:
     bearer = Bearer(doors.deposits, doors.account)
     bodies = Bodies(bytes_max=doors.body_bytes_max, timeout_s=doors.body_timeout_s)
-    app.register_blueprint(proxy.blueprint(bearer, doors.charges, bodies))
+    till = xcashu.Till(doors.tickets, bodies)
+    small = Bodies(bytes_max=WALLET_BYTES_MAX, timeout_s=doors.body_timeout_s)
+    keys = ApiKeys(doors.key_secret)
+    app.register_blueprint(proxy.blueprint(bearer, doors.charges, till, bodies))
+    app.register_blueprint(xcashu.blueprint(till))
     rooms = balance.blueprint(
         balance.Balance(
             bearer,
-            ApiKeys(doors.key_secret),
+            keys,
             doors.deposits,
             doors.refunds,
             doors.account,
-            Bodies(bytes_max=WALLET_BYTES_MAX, timeout_s=doors.body_timeout_s),
+            small,
+            till.refund,
         )
     )
     for name, prefix in balance.PREFIXES.items():
         app.register_blueprint(rooms, name=name, url_prefix=prefix)
-    listing = Listing(doors.quotes, doors.models)
+    desk = lightning.Lightning(doors.invoices, doors.find_invoice, bearer, keys, small)
+    for name, prefix in lightning.PREFIXES.items():
+        app.register_blueprint(lightning.blueprint(desk), name=name, url_prefix=prefix)
+    app.register_blueprint(lightning_page.blueprint(desk, doors.about))
+    listing = Listing(doors.quotes, doors.models, doors.token_fee_ppk)
     app.register_blueprint(models.blueprint(listing))
     app.register_blueprint(info.blueprint(doors.about, listing, doors.account))

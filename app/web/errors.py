@@ -21,6 +21,7 @@ from app.web.bodies import as_json
 from app.web.visit import current_visit
 from domain import errors as ledger
 from domain.command import AskTheLogError
+from domain.hold import Charged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -120,7 +121,15 @@ DOOR: Mapping[type[Exception], Rule] = {
     door.UnreadableTokenError: Rule(
         status=400, type="invalid_token", code="invalid_cashu_token", detail=str
     ),
+    door.NoTicketError: Rule(
+        status=401,
+        type="invalid_token",
+        code="invalid_cashu_token",
+        headers={"WWW-Authenticate": "Bearer"},
+        detail=str,
+    ),
     door.NothingHereError: NOT_FOUND,
+    door.NotOfferedError: NOT_FOUND,
     door.ModelNotListedError: Rule(status=404, type=REQUEST, code="model_not_found"),
 }
 
@@ -141,6 +150,9 @@ LEDGER: Mapping[type[Exception], Rule] = {
     ),
     ledger.RequestRepeatedError: Rule(
         status=409, type=REQUEST, code="request_repeated", headers=DO_NOT_RETRY
+    ),
+    ledger.RequestChangedError: Rule(
+        status=422, type=REQUEST, code="idempotency_key_reused", headers=DO_NOT_RETRY
     ),
     ledger.TokenTakenError: SPENT_TOKEN,
     ledger.KeysetTakenError: BAD_TOKEN,
@@ -182,9 +194,26 @@ CASHIER: Mapping[type[Exception], Rule] = {
     cashier.RefundPendingError: Rule(
         status=425, type=API, code="refund_pending", headers=retry_after(2), detail=str
     ),
+    cashier.TokenTooSmallError: Rule(
+        status=402,
+        type="minimum_balance_required",
+        code="minimum_balance_required",
+        headers=DO_NOT_RETRY,
+    ),
+    cashier.NoChangeError: NOT_FOUND,
+    cashier.ChangeCollectedError: Rule(
+        status=410, type=REQUEST, code="refund_collected", detail=str
+    ),
     cashier.NoRateError: Rule(
         status=503, type=API, code="rate_unavailable", headers=retry_after(30)
     ),
+    cashier.NoLightningError: Rule(
+        status=503, type=API, code="lightning_unavailable", detail=str
+    ),
+    cashier.TooManyInvoicesError: Rule(
+        status=429, type=API, code="too_many_invoices", headers=retry_after(60), detail=str
+    ),
+    cashier.InvoiceUnknownError: NOT_FOUND,
 }
 
 GATEWAYS: Mapping[type[Exception], Rule] = {
@@ -270,7 +299,8 @@ def answer(error: Exception) -> Response:
         code=rule.code,
         param=_param(error),
         headers=headers,
-        detail=rule.detail,
+        detail=_detail(error, rule),
+        more=_more(error),
     )
 
 
@@ -282,10 +312,11 @@ def problem(
     code: str,
     param: str | None = None,
     headers: Mapping[str, str] | None = None,
-    detail: Callable[[str], str] | None = None,
+    detail: Callable[[str], object] | None = None,
+    more: Mapping[str, object] | None = None,
 ) -> Response:
     """Return an error as OpenAI's clients read it, and beside it as Routstr's do."""
-    shown = {"message": message, "type": type_, "param": param, "code": code}
+    shown = {"message": message, "type": type_, "param": param, "code": code, **(more or {})}
     document = {
         "error": shown,
         "detail": {"error": shown} if detail is None else detail(message),
@@ -294,12 +325,36 @@ def problem(
     return as_json(document, status, headers)
 
 
+def _detail(error: Exception, rule: Rule) -> Callable[[str], object] | None:
+    """Return what makes the text beside the error object, or None to repeat the object."""
+    if not isinstance(error, cashier.TokenTooSmallError):
+        return rule.detail
+    told = {
+        "reason": "Insufficient balance",
+        "amount_required_msat": error.required_msat,
+        "model": error.model,
+        "type": rule.type,
+    }
+    return lambda _: told
+
+
+def _more(error: Exception) -> Mapping[str, object]:
+    """Return what a request that must not be repeated has cost its account."""
+    if not isinstance(error, ledger.RequestRepeatedError):
+        return {}
+    if isinstance(error.end, Charged):
+        return {"charged_msat": error.end.cost_msat - error.end.shortfall_msat}
+    return {"charged_msat": 0}
+
+
 def _param(error: Exception) -> str | None:
     """Name what in the request is at fault, where one thing is."""
     if isinstance(error, door.DoorError):
         return error.param
     if isinstance(error, ledger.InvalidBoundError):
         return error.field
+    if isinstance(error, ledger.RequestChangedError):
+        return "Idempotency-Key"
     return "model" if isinstance(error, ledger.UnknownModelError) else None
 
 

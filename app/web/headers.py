@@ -14,6 +14,7 @@ EXPOSED = ", ".join(
         "x-request-id",
         "x-routstr-request-id",
         "x-cashu",
+        "x-cashu-change",
         "x-routstr-cost-msats",
         "x-routstr-cost-usd",
         "x-routstr-input-cost-msats",

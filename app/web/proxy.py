@@ -2,30 +2,70 @@
 
 from __future__ import annotations
 
+import hmac
 import re
+from dataclasses import replace
 from functools import partial
+from hashlib import sha256
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 from flask import Blueprint, Response, request
 
-from app.cashier.bill import Call
+from app.cashier.bill import IMAGES, MODERATIONS, Call
 from app.cashier.stream import MeteredStream
+from app.web.bearer import ticket_shown
 from app.web.bodies import JSON_TYPE, Bodies, json_object
 from app.web.failures import upstream_failure
-from app.web.refusals import InvalidParameterError
+from app.web.refusals import InvalidParameterError, NotOfferedError
 from app.web.visit import Visit, current_visit
+from domain.errors import RequestRepeatedError
+from domain.hold import Released
 from domain.identity import hold_of_request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from uuid import UUID
 
     from app.cashier.charge import Charges, Served
     from app.web.bearer import Bearer
 
-PATHS = ("/chat/completions", "/completions", "/embeddings")
+PATHS = (
+    "/chat/completions",
+    "/completions",
+    "/embeddings",
+    "/responses",
+    IMAGES,
+    MODERATIONS,
+)
+STREAMED = frozenset({"/chat/completions", "/completions", "/responses"})
+# What clients of the API may look for, told from addresses that are nobody's.
+NOT_OFFERED = (
+    "/assistants",
+    "/audio",
+    "/batches",
+    "/chat/completions",
+    "/conversations",
+    "/files",
+    "/fine_tuning",
+    "/images/edits",
+    "/images/variations",
+    "/messages",
+    "/realtime",
+    "/responses",
+    "/threads",
+    "/uploads",
+    "/vector_stores",
+    "/videos",
+)
+# Clients leave a model out where the API has one of its own.
+OWN_MODELS = {MODERATIONS: "omni-moderation-latest"}
+# Tools of a Responses request that the client runs itself, or that have a price here.
+TOOLS = frozenset({"apply_patch", "computer_use_preview", "custom", "function", "local_shell"})
+PRICED_TOOLS = "web_search"
+ATTEMPTS_MAX = 10
+HASH_CHARACTERS = 16
 MODEL_CHARACTERS_MAX = 200
 IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,200}")
 COST_HEADER = "x-routstr-cost-msats"
@@ -34,12 +74,14 @@ COST_HEADER = "x-routstr-cost-msats"
 # spelling would have another model served than the one that is paid for.
 PRICED = frozenset(
     {
+        "background",
         "best_of",
         "conversation",
         "input",
         "max_completion_tokens",
         "max_output_tokens",
         "max_tokens",
+        "max_tool_calls",
         "messages",
         "model",
         "n",
@@ -52,8 +94,25 @@ PRICED = frozenset(
         "web_search_options",
     }
 )
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 BODILESS = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 STREAM_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+
+
+class Till(Protocol):
+    """Where requests are paid for one by one, by whoever has no account."""
+
+    def sell(self, path: str, token: str) -> Response: ...
+
+    def ask_for_payment(self, path: str) -> Response: ...
+
+
+class Stream(Protocol):
+    """Bytes as they arrive; whoever is handed it closes it."""
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+    def close(self) -> None: ...
 
 
 class LoggedStream:
@@ -63,12 +122,12 @@ class LoggedStream:
     closed through here: whoever is handed it closes it, read or not, and the hold ends.
     """
 
-    def __init__(self, stream: MeteredStream, ended: Callable[[], None]) -> None:
+    def __init__(self, stream: Stream, ended: Callable[[], None]) -> None:
         self._stream = stream
         self._ended: Callable[[], None] | None = ended
 
-    def __iter__(self) -> MeteredStream:
-        return self._stream
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._stream)
 
     def close(self) -> None:
         try:
@@ -82,63 +141,126 @@ class LoggedStream:
 class Proxy:
     """Forwards requests at their senders' cost."""
 
-    def __init__(self, bearer: Bearer, charges: Charges, bodies: Bodies) -> None:
+    def __init__(self, bearer: Bearer, charges: Charges, till: Till, bodies: Bodies) -> None:
         self._bearer = bearer
         self._charges = charges
+        self._till = till
         self._bodies = bodies
 
     def serve(self, path: str) -> Response:
         """Answer the current request, which is for `path` of the upstream.
 
-        Who pays is asked first: a stranger's body is not even read.
+        Who pays is asked first. A token that pays for this request only goes before a key:
+        SDKs send some key with every request, whether they have one or not.
         """
-        account_id = self._bearer.open(request.headers.get("Authorization"))
-        visit = current_visit()
-        visit.request_id = request_id(account_id, visit.request_id)
-        document = json_object(self._bodies.read())
-        check(document)
-        visit.model = document["model"]
-        served = self._charges.serve(
-            Call(
-                request_id=visit.request_id,
-                account_id=account_id,
-                path=path,
-                model=document["model"],
-                document=document,
-                # Written anew, so that the upstream reads what was priced: of a name that
-                # is given twice, another parser might take the other value.
-                body=msgspec.json.encode(document),
-                headers=dict(request.headers),
-                stream=document.get("stream") is True,
-            )
-        )
-        return handed_on(served, visit)
+        token = ticket_shown()
+        if token is not None:
+            return self._till.sell(path, token)
+        authorization = request.headers.get("Authorization")
+        if authorization is None:
+            return self._till.ask_for_payment(path)
+        account_id = self._bearer.open(authorization)
+        name = request_name()
+        if name is not None:
+            current_visit().request_id = hold_of_request(account_id, name)
+        call = call_of(path, asked(path, self._bodies), account_id)
+        served = self._charges.serve(call) if name is None else self._tried(call, name)
+        return handed_on(served, current_visit())
+
+    def _tried(self, call: Call, name: str) -> Served:
+        """Serve a request that its client named, unless it was served before.
+
+        An attempt that was not served has cost nothing and is over; the next has a hold of
+        its own. Raises what `Charges.serve` raises.
+        """
+        visit, attempt = current_visit(), 0
+        while True:
+            visit.request_id = hold_of_request(call.account_id, name, attempt)
+            try:
+                return self._charges.serve(named(call, visit.request_id, name))
+            except RequestRepeatedError as error:
+                attempt += 1
+                if attempt == ATTEMPTS_MAX or not isinstance(error.end, Released):
+                    raise
 
 
-def blueprint(bearer: Bearer, charges: Charges, bodies: Bodies) -> Blueprint:
+def blueprint(bearer: Bearer, charges: Charges, till: Till, bodies: Bodies) -> Blueprint:
     """Return the paid routes, with `/v1` before them and without it."""
-    proxy = Proxy(bearer, charges, bodies)
+    proxy = Proxy(bearer, charges, till, bodies)
     routes = Blueprint("proxy", __name__)
     for path in PATHS:
         for rule in (f"/v1{path}", path):
             routes.add_url_rule(rule, rule, partial(proxy.serve, path), methods=["POST"])
+    for path in NOT_OFFERED:
+        for place in (f"/v1{path}", path):
+            if path not in PATHS:
+                routes.add_url_rule(place, f"not {place}", not_offered, methods=METHODS)
+            below = f"{place}/<path:_rest>"
+            routes.add_url_rule(below, f"not below {place}", not_offered, methods=METHODS)
     return routes
 
 
-def request_id(account_id: UUID, otherwise: UUID) -> UUID:
-    """Return the id of the current request: a retry that its client names has the same.
+def not_offered(_rest: str = "") -> Response:
+    """Refuse what the API has and this house has not."""
+    raise NotOfferedError(f"/v1{path}" for path in PATHS)
+
+
+def request_name() -> str | None:
+    """Return what its client has named the current request, so that a retry is known.
 
     Raises `InvalidParameterError` for an `Idempotency-Key` that is not 1 to 200 visible
     ASCII characters.
     """
     key = request.headers.get("Idempotency-Key")
-    if key is None:
-        return otherwise
-    if not IDEMPOTENCY_KEY.fullmatch(key):
+    if key is not None and not IDEMPOTENCY_KEY.fullmatch(key):
         raise InvalidParameterError(
             "Idempotency-Key", "must be 1 to 200 visible ASCII characters"
         )
-    return hold_of_request(account_id, key)
+    return key
+
+
+def named(call: Call, request_id: UUID, name: str) -> Call:
+    """Return one attempt at `call`, with a hash by which another request is told from it.
+
+    It is keyed with the hold and the name: equal requests are not seen to be equal, and
+    whoever reads the log cannot try what a request may have been.
+    """
+    key = request_id.bytes + name.encode()
+    mark = hmac.new(key, call.body, sha256).hexdigest()[:HASH_CHARACTERS]
+    return replace(call, request_id=request_id, named=True, request_hash=mark)
+
+
+def asked(path: str, bodies: Bodies) -> dict[str, Any]:
+    """Return what the current request asks of a model; raises a `DoorError`."""
+    document = json_object(bodies.read())
+    if path in OWN_MODELS and document.get("model") is None:
+        document["model"] = OWN_MODELS[path]
+    check(document)
+    check_offered(path, document)
+    current_visit().model = document["model"]
+    return document
+
+
+def call_of(path: str, document: dict[str, Any], account_id: UUID) -> Call:
+    """Return the call that the current request is, at the cost of `account_id`."""
+    return Call(
+        request_id=current_visit().request_id,
+        account_id=account_id,
+        path=path,
+        model=document["model"],
+        document=document,
+        body=as_priced(document),
+        headers=dict(request.headers),
+        stream=document.get("stream") is True,
+    )
+
+
+def as_priced(document: Mapping[str, Any]) -> bytes:
+    """Write a request anew, so that the upstream reads what was priced.
+
+    Of a name that is given twice, another parser might take the other value.
+    """
+    return msgspec.json.encode(document)
 
 
 def check(document: Mapping[str, Any]) -> None:
@@ -153,11 +275,26 @@ def check(document: Mapping[str, Any]) -> None:
         raise InvalidParameterError("stream", "must be true or false")
 
 
+def check_offered(path: str, document: Mapping[str, Any]) -> None:
+    """Raise `InvalidParameterError` for what would cost what nobody here can count."""
+    if document.get("stream") and path not in STREAMED:
+        raise InvalidParameterError("stream", "is not offered here")
+    if path != "/responses":
+        return
+    if document.get("background"):
+        raise InvalidParameterError("background", "is not offered here")
+    tools = document.get("tools")
+    for tool in tools if isinstance(tools, list) else ():
+        kind = tool.get("type") if isinstance(tool, dict) else None
+        if not isinstance(kind, str) or not (kind in TOOLS or kind.startswith(PRICED_TOOLS)):
+            raise InvalidParameterError("tools", "of this type are not offered here")
+
+
 def handed_on(served: Served, visit: Visit) -> Response:
     """Return what was served as an answer of ours."""
     status, headers, body = served.status, served.headers, served.body
     if isinstance(body, MeteredStream):
-        return _streamed(status, headers, body, visit)
+        return streamed(status, headers, body, visit)
     if status >= HTTPStatus.MULTIPLE_CHOICES:
         return upstream_failure(status, headers, body)
     cost_msat = headers.get(COST_HEADER)
@@ -165,9 +302,8 @@ def handed_on(served: Served, visit: Visit) -> Response:
     return Response(body, status, {"content-type": JSON_TYPE, **headers})
 
 
-def _streamed(
-    status: int, headers: Mapping[str, str], stream: MeteredStream, visit: Visit
-) -> Response:
+def streamed(status: int, headers: Mapping[str, str], stream: Stream, visit: Visit) -> Response:
+    """Return a stream as an answer that is written down when it has ended."""
     if status in BODILESS:
         # Nobody would ever read the stream, nor close it.
         stream.close()

@@ -12,13 +12,18 @@ DoorError                    the request cannot be let in
 ├── InvalidParameterError    a member or header is not what it should be (carries its name)
 ├── NoTokenError             a deposit without a token
 ├── UnreadableTokenError     what should be a token is none
+├── NoTicketError            what is in the X-Cashu header is not a token
 ├── NothingHereError         no such address
+│   └── NotOfferedError      an address of the OpenAI API that is not sold here
 └── ModelNotListedError      the listing has no such model
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class DoorError(Exception):
@@ -97,10 +102,23 @@ class UnreadableTokenError(DoorError):
     says = "Invalid token format"
 
 
+class NoTicketError(DoorError):
+    """What is in the X-Cashu header is not a token."""
+
+    says = "Invalid authentication token format"
+
+
 class NothingHereError(DoorError):
     """There is no such address."""
 
     says = "Not found check /docs for available endpoints"
+
+
+class NotOfferedError(NothingHereError):
+    """A part of the API is not offered here."""
+
+    def __init__(self, offered: Iterable[str]) -> None:
+        super().__init__(f"Not offered here. There are: POST {', '.join(offered)}.")
 
 
 class ModelNotListedError(DoorError):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,8 +14,11 @@ import requests
 from app.cashier.bill import Policy
 from app.cashier.charge import Charges
 from app.cashier.deposit import Deposits
+from app.cashier.invoice import Invoices
 from app.cashier.quote import Quotes, Rates
 from app.cashier.refund import Refunds
+from app.cashier.sizing import TokenSizes
+from app.cashier.ticket import Tickets
 from app.gateways.mint.client import MintClient
 from app.gateways.mint.crypto import Seed
 from app.gateways.mint.keysets import split
@@ -27,6 +32,7 @@ from app.web.app import Doors, create_web
 from app.web.info import About
 from domain.ledger import Ledger
 from domain.price_list import from_models_json
+from projections.invoices import find_invoice
 from tests.doubles.mint import FakeMint
 from tests.doubles.upstream import UpstreamDouble
 from tests.gateways.outputs import prepare
@@ -182,13 +188,30 @@ def house(
         connections_max=10,
     )
     deposits = Deposits(ledger, mints, sealer, store.history, lambda _: None)
+    refunds = Refunds(ledger, mints, store, lambda _: None)
+    charges = Charges(ledger, gateway, quotes, Policy("estimate", drain_s=5))
+    sizes = TokenSizes(mints)
+    # As if every look at an invoice came a minute after the one before.
+    minutes = itertools.count(0, 60)
+    invoices = Invoices(
+        ledger,
+        mints,
+        store,
+        lambda invoice_id: seed.subkey(b"quote:" + invoice_id.bytes),
+        lambda _: None,
+        clock=lambda: next(minutes),
+    )
     doors = Doors(
         deposits=deposits,
-        refunds=Refunds(ledger, mints, store, lambda _: None),
-        charges=Charges(ledger, gateway, quotes, Policy("estimate", drain_s=5)),
+        refunds=refunds,
+        charges=charges,
+        tickets=Tickets(deposits, charges, refunds, quotes, sizes, store),
+        invoices=invoices,
+        find_invoice=partial(find_invoice, store),
         quotes=quotes,
         account=store.account,
         models=MODELS,
+        token_fee_ppk=sizes.fee_ppk,
         about=about(mint.url),
         key_secret=seed.subkey(b"api keys"),
         body_bytes_max=BODY_BYTES_MAX,

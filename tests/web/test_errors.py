@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib
 import logging
 import pkgutil
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -27,10 +28,12 @@ from domain.errors import (
     LedgerBrokenError,
     LedgerError,
     NothingToRefundError,
+    RequestChangedError,
     RequestInProgressError,
     RequestRepeatedError,
     UnknownModelError,
 )
+from domain.hold import Charged, Metered, Terms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,6 +98,7 @@ def test_every_error_there_is_has_its_line_in_the_table() -> None:
             "invalid_request_error",
             "request_repeated",
         ),
+        (RequestChangedError(SOME_ID), 422, "invalid_request_error", "idempotency_key_reused"),
         (NoRateError(), 503, "api_error", "rate_unavailable"),
         (StoreUnavailableError(), 503, "api_error", "store_unavailable"),
         (UpstreamBrokenError("cut"), 502, "upstream_error", "upstream_request_failed"),
@@ -121,7 +125,7 @@ def test_both_envelopes_hold_the_same_error() -> None:
         "code": "model_not_found",
     }
     assert answer.get_json()["detail"] == {"error": answer.get_json()["error"]}
-    assert UUID(answer.get_json()["request_id"]).version == 4
+    assert UUID(answer.get_json()["request_id"]).version == 7
 
 
 @pytest.mark.parametrize(
@@ -150,6 +154,25 @@ def test_what_must_not_be_repeated_says_so() -> None:
     answer = told(RequestRepeatedError(SOME_ID, object()))
 
     assert answer.headers["x-should-retry"] == "false"
+
+
+def test_what_a_repeated_request_has_taken_from_its_account_is_told() -> None:
+    charged = Charged(
+        at=datetime(2026, 1, 2, tzinfo=UTC),
+        account_id=SOME_ID,
+        held_msat=60,
+        cost_msat=75,
+        from_hold_msat=60,
+        from_available_msat=5,
+        shortfall_msat=10,
+        terms=Terms(model="m", route="r", price_version="p"),
+        usage=Metered(),
+    )
+
+    answer = told(RequestRepeatedError(SOME_ID, charged))
+
+    assert answer.get_json()["error"]["charged_msat"] == 65
+    assert answer.get_json()["detail"]["error"]["charged_msat"] == 65
 
 
 def test_the_member_at_fault_is_named() -> None:
