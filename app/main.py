@@ -18,6 +18,7 @@ from gevent.threadpool import ThreadPool
 from app.cashier.bill import Policy
 from app.cashier.charge import Charges
 from app.cashier.deposit import Deposits
+from app.cashier.invoice import Invoices
 from app.cashier.quote import Quotes, Rates
 from app.cashier.rates import RateDesk
 from app.cashier.recover import ASK_AGAIN_AFTER, Recovery
@@ -38,6 +39,11 @@ from app.store.group import GroupCommit, OneByOne
 from app.store.opening import Store, open_store
 from app.store.seals import Seals
 from app.web import proof, statement
+from app.web.admin import shell
+from app.web.admin.log import Log
+from app.web.admin.password import Password, Throttle
+from app.web.admin.room import Auditor
+from app.web.admin.session import Sessions
 from app.web.app import Doors, create_web
 from app.web.bearer import Bearer
 from app.web.info import About
@@ -47,11 +53,13 @@ from domain.ledger import Ledger, Record
 from domain.price_list import entries_of, fixed, from_models_json
 from projections.checkpoint import origin_of
 from projections.follow import catch_up
+from projections.invoices import find_invoice
 from projections.sheets import SHEETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from decimal import Decimal
+    from uuid import UUID
 
     from flask import Flask
 
@@ -62,11 +70,13 @@ if TYPE_CHECKING:
 KEEP_EVERY_S = 5.0
 FOLLOW_EVERY_S = 2.0
 FINISH_EVERY_S = 10.0
+WATCH_EVERY_S = 5.0
 UPSTREAM_CONNECTIONS_MAX = 2000
 BODY_TIMEOUT_S = 60.0
 SEAL_EVERY_S = 60.0
 COMPARE_EVERY_S = 86_400.0
 SEAL, API_KEYS, CHECKPOINTS = b"sealed proofs", b"api keys", b"checkpoints"
+ADMIN_SESSIONS = b"admin session"
 
 
 @dataclass(frozen=True)
@@ -81,6 +91,7 @@ class House:
     mints: Mints
     deposits: Deposits
     refunds: Refunds
+    invoices: Invoices
     book: PriceBook
     models: list[dict[str, Any]]
 
@@ -97,6 +108,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     told, _ = open_store(house.settings.database_url)
     bearer = Bearer(house.deposits, house.store.account)
     app.register_blueprint(statement.blueprint(Books(bearer, _beside_the_hub(told))))
+    if house.settings.admin_password is not None:
+        password = house.settings.admin_password.get_secret_value()
+        shell.attach(app, _auditor(house, told, password))
     return app
 
 
@@ -116,6 +130,7 @@ def create_back_office(settings: Settings) -> BackOffice:
             settings.refund_check_interval_s,
             partial(recovery.watch_tokens, _age_to_ask_at(settings)),
         ),
+        Job("invoices", WATCH_EVERY_S, house.invoices.watch),
         Job("followers", FOLLOW_EVERY_S, lambda: _follow(followed)),
         Job("checkpoint", SEAL_EVERY_S, sealing.seal),
         Job("comparison with what was signed", COMPARE_EVERY_S, sealing.compare),
@@ -163,6 +178,7 @@ def build(settings: Settings, records: Callable[[Store], Record]) -> House:
         mints=mints,
         deposits=Deposits(ledger, mints, Sealer(seed.subkey(SEAL)), store.history),
         refunds=Refunds(ledger, mints, store),
+        invoices=Invoices(ledger, mints, store, partial(_quote_key, seed)),
         book=book,
         models=models,
     )
@@ -190,6 +206,23 @@ def _beside_the_hub(store: Store) -> Callable[[Callable[[Query], Any]], Any]:
         return look
     thread = ThreadPool(1)
     return lambda read: thread.apply(look, (read,))
+
+
+def _auditor(house: House, told: Store, password: str) -> Auditor:
+    thread = ThreadPool(1)
+    return Auditor(
+        house=house.settings.name,
+        log=Log(told.position, told.mapper.decode),
+        look=_beside_the_hub(told),
+        apart=lambda check: bool(thread.apply(check)),
+        sealed=Proofs(Seals(told)).inclusion,
+        password=Password(password),
+        throttle=Throttle(),
+        sessions=Sessions(house.seed.subkey(ADMIN_SESSIONS), password),
+        prices=house.book,
+        fixed_btc_usd=_fixed_rate(house.settings.btc_usd),
+        public_url=house.settings.http_url,
+    )
 
 
 def one_by_one(store: Store) -> Record:
@@ -250,6 +283,8 @@ def _doors(house: House) -> Doors:
         refunds=house.refunds,
         charges=charges,
         tickets=Tickets(house.deposits, charges, house.refunds, quotes, sizes, house.store),
+        invoices=house.invoices,
+        find_invoice=partial(find_invoice, house.store),
         quotes=quotes,
         account=house.store.account,
         models=house.models,
@@ -276,6 +311,11 @@ def _about(settings: Settings) -> About:
 def _age_to_ask_at(settings: Settings) -> timedelta:
     """How old a token is before the mint is first asked about it."""
     return min(ASK_AGAIN_AFTER, timedelta(seconds=settings.refund_check_interval_s))
+
+
+def _quote_key(seed: Seed, invoice_id: UUID) -> bytes:
+    """Return the private key that the mint quote of an invoice is locked to (NUT-20)."""
+    return seed.subkey(b"quote:" + invoice_id.bytes)
 
 
 def _keep_alive(locks: Locks) -> None:

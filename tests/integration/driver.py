@@ -35,6 +35,7 @@ class Errand:
     count: int = 1
     token: str = ""
     account_id: str = ""
+    invoice_id: str = ""
     stream: bool = False
     leaves: bool = False
 
@@ -111,18 +112,34 @@ def _live(address: Address, errand: Errand, reply_to: int) -> NoReturn:
 
 
 def _act(house: House, errand: Errand) -> object:
+    if errand.invoice_id:
+        return _invoice(house, errand)
+    if errand.act in {"watch", "recover"}:
+        return _back_office(house, errand)
     if errand.act == "deposit":
         return house.deposit(errand.token, UUID(errand.account_id))
     if errand.act == "refund":
         return house.refunds.refund(UUID(errand.account_id)).token
     if errand.act == "ticket":
         return house.buy(errand.token)
+    return _chat(house, errand)
+
+
+def _back_office(house: House, errand: Errand) -> int:
+    """Do its work once; return how many tokens were collected, or where the log ends."""
     if errand.act == "watch":
         return house.recovery.watch_tokens(older_than=AT_ONCE)
-    if errand.act == "recover":
-        house.recover()
-        return house.store.head()
-    return _chat(house, errand)
+    house.recover()
+    return house.store.head()
+
+
+def _invoice(house: House, errand: Errand) -> str:
+    """Open an invoice, or look at it; return what the client is shown of it."""
+    invoice_id = UUID(errand.invoice_id)
+    if errand.act == "open invoice":
+        owner = UUID(errand.account_id)
+        return house.invoices.open(invoice_id, owner, 1000, "topup").request
+    return house.invoices.standing(invoice_id).status
 
 
 def _chat(house: House, errand: Errand) -> int:

@@ -15,6 +15,7 @@ from mnemonic import Mnemonic
 from app.cashier.bill import Call, Policy
 from app.cashier.charge import Charges
 from app.cashier.deposit import Deposits
+from app.cashier.invoice import Invoices
 from app.cashier.quote import Quotes, Rates
 from app.cashier.recover import Recovery
 from app.cashier.refund import Refunds
@@ -75,6 +76,7 @@ class House:
     mints: Mints
     deposits: Deposits
     refunds: Refunds
+    invoices: Invoices
     charges: Charges
     tickets: Tickets
     recovery: Recovery
@@ -104,6 +106,7 @@ class House:
             self.recovery.release_orphans()
         self.recovery.finish_movements(older_than=AT_ONCE)
         self.recovery.watch_tokens(older_than=AT_ONCE)
+        self.invoices.watch()
 
     def close(self) -> None:
         """Give back all that a process's end gives back by itself."""
@@ -138,6 +141,14 @@ def build(address: Address, fuse: Fuse | None = None) -> House:
         wallet.client._session.mount("http://", FusedAdapter(fuse))
     deposits = Deposits(ledger, mints, Sealer(seed.subkey(b"sealed proofs")), store.history)
     refunds = Refunds(ledger, mints, store)
+    invoices = Invoices(
+        ledger,
+        mints,
+        store,
+        lambda invoice_id: seed.subkey(b"quote:" + invoice_id.bytes),
+        # Minutes pass between one look and the next.
+        clock=itertools.count(0.0, 10 * STEP_S).__next__,
+    )
     rates = Rates(store.rate, fixed_btc_usd=None, stale_after_s=60.0)
     quotes = Quotes(PRICES, rates, "upstream")
     charges = Charges(
@@ -150,7 +161,18 @@ def build(address: Address, fuse: Fuse | None = None) -> House:
     # A clock that leaps at each look, so that nobody waits for times of grace.
     clock = itertools.count(0.0, STEP_S).__next__
     recovery = Recovery(ledger, store, locks, deposits, refunds, clock)
-    return House(store, locks, ledger, mints, deposits, refunds, charges, tickets, recovery)
+    return House(
+        store,
+        locks,
+        ledger,
+        mints,
+        deposits,
+        refunds,
+        invoices,
+        charges,
+        tickets,
+        recovery,
+    )
 
 
 def chat(account_id: UUID, *, stream: bool, model: str = "gpt-4o-mini") -> Call:

@@ -39,10 +39,14 @@ class RealMint:
         fee_ppk: int = FEE_PPK,
         units: Sequence[str] = ("sat", "msat"),
         private_key: str = "a mint for tests",
+        pays_invoices: bool = True,
     ) -> None:
         self._nutshell = Nutshell(
             port, directory, fee_ppk=fee_ppk, units=units, private_key=private_key
         )
+        child = self._nutshell.child
+        paid = {"FAKEWALLET_BRR": str(pays_invoices).lower()}
+        child.environment = {**child.environment, **paid}
         self.url = self._nutshell.url
         self._log_path = directory / "mint.log"
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from app.gateways.mint.wire import ProofState
 from domain.deposit import Credited, Received, Replanned
 from domain.guards import FREE, ISSUED, OUT, ProofKey
+from domain.invoice import InvoiceCredited, InvoicePlanned
 from domain.posting import EARNED, SHORTFALL
 from domain.refund import Collected, Issued, Redrafted, Started
 from projections.books import Books
@@ -81,6 +82,10 @@ def _read(told: Told, event: Event) -> None:
         told.plans.append((event.claim.mint, event.claim.unit, event.plan))
     elif isinstance(event, Started | Redrafted):
         told.plans.append((event.draft.mint, event.draft.unit, event.draft.plan))
+    elif isinstance(event, InvoicePlanned):
+        told.plans.append((event.bill.mint, event.bill.unit, event.plan))
+    elif isinstance(event, InvoiceCredited):
+        told.faces_msat += event.credited_msat
     elif isinstance(event, Credited):
         told.faces_msat += event.face_msat
         told.fees_msat += event.fee_msat

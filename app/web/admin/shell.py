@@ -1,0 +1,72 @@
+"""The shell around the pages: Flask-Admin's menu and plumbing, and headers of our own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, Response, request
+from flask_admin import Admin
+
+from app.web.admin import words
+from app.web.admin.accounts import Accounts, Statement
+from app.web.admin.books import Balances, Mints, Prices, Unfinished
+from app.web.admin.door import Door
+from app.web.admin.events import Events
+from app.web.admin.overview import Overview
+from app.web.admin.room import PATH
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from app.web.admin.room import Auditor
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self';"
+        " frame-ancestors 'none'; base-uri 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+"""No script runs on these pages, whoever wrote it: none of ours needs one."""
+
+
+def attach(app: Flask, auditor: Auditor) -> None:
+    """Open the auditor's view in `app`, under `/admin/`."""
+    files = Blueprint(
+        "auditor",
+        __name__,
+        template_folder="templates",
+        static_folder="static",
+        static_url_path=f"{PATH}/static",
+    )
+    for write in (
+        *(words.sat, words.usd, words.price),
+        *(words.time, words.ago, words.short, words.owner),
+    ):
+        files.add_app_template_filter(write)
+    app.register_blueprint(files)
+    # Views of our own throughout, the first one too: Flask-Admin's index would serve the
+    # 21 MB of scripts and styles that come with it.
+    admin = Admin(app, name=auditor.house, index_view=Overview(auditor, "Overview", ""))
+    admin.add_views(
+        Events(auditor, "Events", "events"),
+        Accounts(auditor, "Accounts", "accounts"),
+        Statement(auditor, "Statement", "statement", in_menu=False),
+        Balances(auditor, "Balances", "balances"),
+        Unfinished(auditor, "Unfinished", "unfinished"),
+        Mints(auditor, "Mints", "mints"),
+        Prices(auditor, "Prices", "prices"),
+        Door(auditor, "Sign in", "sign-in", in_menu=False),
+    )
+
+    @app.after_request
+    def guard(answer: Response) -> Response:
+        if request.path == PATH or request.path.startswith(f"{PATH}/"):
+            answer.headers.update(HEADERS)
+            auditor.mark(answer)
+        return answer
