@@ -11,6 +11,7 @@ from uuid import UUID, uuid4, uuid5
 
 import psycopg
 
+from app.web.visit import new_request_id
 from domain.deposit import Claim, Credit, Receive, Received, Signed
 from domain.event import Entry
 from domain.hold import Charge, Hold, Metered, Terms
@@ -88,7 +89,9 @@ def pairs(count: int, accounts: int) -> Iterator[Command]:
     """Yield `count` holds and their charges, `GROUP` holds and then their ends."""
     for first in range(0, count, GROUP):
         holds = [
-            Hold(uuid4(), account(number % accounts), HELD_MSAT, "process-bench", TERMS)
+            Hold(
+                new_request_id(), account(number % accounts), HELD_MSAT, "process-bench", TERMS
+            )
             for number in range(first, min(first + GROUP, count))
         ]
         yield from holds

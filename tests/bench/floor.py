@@ -20,6 +20,7 @@ import psycopg
 
 from app.store.mapper import LedgerMapper
 from app.store.opening import SQLITE
+from app.web.visit import new_request_id
 from domain.command import Needs
 from domain.guards import AccountRow, GuardRows
 from domain.hold import Charge, Hold
@@ -88,7 +89,7 @@ def run(insert: Callable[[list[Row]], object], seconds: float) -> tuple[int, flo
     while monotonic() < started + seconds:
         rows: list[Row] = []
         for _ in range(GROUP // 2):
-            stream = uuid4().hex
+            stream = new_request_id().hex
             rows.append((stream, 1, held, held_state))
             rows.append((stream, 2, charged, charged_state))
         insert(rows)

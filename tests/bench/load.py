@@ -18,6 +18,7 @@ import gevent
 
 from app.main import in_groups
 from app.store.opening import open_store
+from app.web.visit import new_request_id
 from domain.ledger import Ledger
 from domain.msat import Msat
 from tests.bench.databases import COST_MSAT, GROUP, HELD_MSAT, TERMS, USAGE, account
@@ -39,7 +40,7 @@ def run(ledger: Ledger, accounts: Sequence[UUID], seconds: float) -> tuple[int, 
 
     def requests() -> None:
         while monotonic() < until:
-            hold_id, account_id = uuid4(), choose(accounts)
+            hold_id, account_id = new_request_id(), choose(accounts)
             ledger.hold(hold_id, account_id, HELD, TERMS)
             ledger.charge(hold_id, account_id, COST, TERMS, USAGE)
             next(done)

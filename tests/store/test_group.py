@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from domain.command import Command
     from tests.store.places import Store
 
-WAIT_MAX_S = 20
+WAIT_MAX_S = 60
 HOLDS = 200
 
 
