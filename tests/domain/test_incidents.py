@@ -18,10 +18,11 @@ from domain.errors import (
 )
 from domain.guards import AccountRow
 from domain.msat import Msat
-from domain.posting import EARNED, SHORTFALL, mint
+from domain.posting import EARNED, SHORTFALL, available, mint
 from domain.refund import Purse, Started, split
 from projections.books import Books
-from projections.follow import rebuild
+from projections.follow import catch_up, rebuild
+from projections.journal import JOURNAL
 from tests.domain.given import ALICE, BOB, KEYSET, MINT, PURSE, TERMS, USAGE, claim, signed
 from tests.store.work import fund, ledger_on, refund, serve, silent, verified
 
@@ -220,3 +221,21 @@ def test_a_refund_makes_no_account(ledger: Ledger, store: Store) -> None:
         ledger.start_refund(uuid4(), BOB, Purse(MINT, "sat", KEYSET, {}))
 
     assert store.account(BOB) is None
+
+
+def test_what_made_a_balance_is_in_the_trail_line_by_line(ledger: Ledger, store: Store) -> None:
+    """M5: a credit whose trail was dropped. Here the trail is the credit."""
+    fund(ledger, ALICE, 50)
+    serve(ledger, ALICE, 1_000, 400)
+    catch_up(store, JOURNAL.name, silent)
+
+    with store.snapshot() as query:
+        came, went = (
+            query(f"SELECT amount_msat FROM journal WHERE {side} = ?", [available(ALICE)])  # noqa: S608
+            for side in ("destination", "source")
+        )
+
+    assert [amount for (amount,) in came] == [100_000, 50_000, 600]
+    assert (
+        sum(amount for (amount,) in came) - sum(amount for (amount,) in went) == has(store)[0]
+    )
