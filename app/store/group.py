@@ -55,7 +55,8 @@ class _Batch:
         if not self.commands:
             # One timer for all: one for each who waits costs as much as his decision.
             self._timer = gevent.get_hub().loop.timer(WAIT_MAX_S)
-            self._timer.start(self.finish, StoreBusyError())
+            # From now, not from when the hub last looked at the clock.
+            self._timer.start(self.finish, StoreBusyError(), update=True)
         self.commands.append(command)
         return len(self.commands) - 1
 

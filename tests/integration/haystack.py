@@ -41,10 +41,10 @@ def tables_of(url: str) -> dict[str, bytes]:
     return found
 
 
-def verified(url: str) -> bytes:
-    """Return all that `tallystick verify` prints; it must find nothing wrong."""
+def said(url: str, *verb: str) -> bytes:
+    """Return all that a verb of `tallystick` prints; it must find nothing wrong."""
     done = subprocess.run(
-        [sys.executable, "-m", "app.cli", "verify", "--database-url", url],
+        [sys.executable, "-m", "app.cli", *verb, "--database-url", url],
         capture_output=True,
         timeout=VERIFY_TIMEOUT_S,
         check=False,

@@ -14,7 +14,7 @@ import requests
 
 from tests.doubles.upstream import Behaviour, UpstreamDouble
 from tests.integration.client import Client, open_account
-from tests.integration.haystack import files_below, needles, tables_of, verified
+from tests.integration.haystack import files_below, needles, said, tables_of
 from tests.integration.house import new_address
 from tests.integration.service import Service
 
@@ -32,6 +32,7 @@ UPSTREAM_KEY = "sk-upstream-5f2c9d81"
 ADMIN_PASSWORD = "walrus-admin-password"
 LONG = "gpt-4o-mini+delay-50"
 WAIT_MAX_S = 30.0
+EXPORTS = ("beancount", "hledger", "csv", "jsonl")
 
 
 @pytest.fixture
@@ -139,7 +140,8 @@ def test_no_secret_is_ever_written_down(
             found = {f"running {name}": data for name, data in files_below(tmp_path).items()}
     found |= files_below(tmp_path)
     found |= tables_of(url) if place.engine == "postgresql" else {}
-    found["verify"] = verified(url)
+    found["verify"] = said(url, "verify")
+    found |= {f"export {kind}": said(url, "export", "--format", kind) for kind in EXPORTS}
 
     looked_for = needles(
         address.seed_phrase, [*secrets, PROMPT, ANSWER, UPSTREAM_KEY, ADMIN_PASSWORD]

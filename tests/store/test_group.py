@@ -63,6 +63,12 @@ def at_once(group: GroupCommit, commands: Sequence[Command]) -> list[Entry | Exc
     return [greenlet.get(block=False) for greenlet in waiting]
 
 
+@pytest.fixture(autouse=True)
+def looked_at_the_clock() -> None:
+    """The hub has slept through the tests before: its timers would go off at once."""
+    gevent.get_hub().loop.update_now()
+
+
 @pytest.fixture
 def funded(store: Store) -> Store:
     fund(ledger_on(store), ALICE, 100)
