@@ -39,9 +39,10 @@ MissingUsage = Literal["estimate", "max", "free"]
 class Call:
     """What a client asks of the upstream, and who pays for it.
 
-    `body` is what it sent, `document` the same, parsed; `request_id` names the hold, and
-    is chance unless the client has `named` its request; `request_hash` then tells whether
-    another one of that name asks for the same.
+    `body` is what it sent, `document` the same, parsed; `files_bytes` of it are files,
+    which are no text. `request_id` names the hold, and is chance unless the client has
+    `named` its request; `request_hash` then tells whether another one of that name asks
+    for the same.
     """
 
     request_id: UUID
@@ -54,6 +55,12 @@ class Call:
     stream: bool
     named: bool = False
     request_hash: str = ""
+    files_bytes: int = 0
+
+    @property
+    def prompt_bytes(self) -> int:
+        """How many bytes of text a model has to read at most."""
+        return len(self.body) - self.files_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +135,7 @@ class Bill:
             )
 
     def _charge_without_usage(self, delivered_characters: int) -> Cost | None:
-        guess = estimate(len(self._call.body), delivered_characters)
+        guess = estimate(self._call.prompt_bytes, delivered_characters)
         guess = replace(guess, images=self._bounds.images)
         if self._policy.missing_usage == "free":
             self.release("usage unknown")

@@ -42,8 +42,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from uuid import UUID
 
+    from app.cashier.answer import Served
     from app.cashier.bill import Call
-    from app.cashier.charge import Charges, Served
+    from app.cashier.charge import Charges
     from app.cashier.deposit import Deposits
     from app.cashier.quote import Quotes
     from app.cashier.refund import Refund, Refunds
@@ -126,13 +127,13 @@ class Tickets:
         )
 
     def payment_request(
-        self, path: str, model: str, document: Mapping[str, Any], body_bytes: int
+        self, path: str, model: str, document: Mapping[str, Any], prompt_bytes: int
     ) -> PaymentRequest:
         """Return what a stranger must send for a request (NUT-24); no money is moved.
 
         Raises `PricingError`, `NoRateError`.
         """
-        ceiling = self._ceiling(path, model, document, body_bytes)
+        ceiling = self._ceiling(path, model, document, prompt_bytes)
         return PaymentRequest(
             amount=self._sizes.token_sat(ceiling), unit=UNIT, mints=self._sizes.mints
         )
@@ -232,7 +233,7 @@ class Tickets:
 
     def _expect_enough(self, ticket: Ticket, call: Call) -> None:
         """Raise `TokenTooSmallError`, before its mint is shown the token if it never was."""
-        ceiling = self._ceiling(call.path, call.model, call.document, len(call.body))
+        ceiling = self._ceiling(call.path, call.model, call.document, call.prompt_bytes)
         account = self._books.account(ticket.account_id)
         if account is None:
             worth = self._deposits.worth(ticket.token)
@@ -245,7 +246,7 @@ class Tickets:
             )
 
     def _ceiling(
-        self, path: str, model: str, document: Mapping[str, Any], body_bytes: int
+        self, path: str, model: str, document: Mapping[str, Any], prompt_bytes: int
     ) -> Msat:
         tariff = self._quotes.quote(model).tariff
-        return tariff.ceiling(bounds_of(path, document, body_bytes, tariff.price))
+        return tariff.ceiling(bounds_of(path, document, prompt_bytes, tariff.price))

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from uuid import UUID
 
-    from app.cashier.charge import Charges, Served
+    from app.cashier.answer import Served
+    from app.cashier.charge import Charges
     from app.web.bearer import Bearer
 
 PATHS = (

@@ -42,7 +42,7 @@ from domain.errors import LedgerError, RequestInProgressError
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from app.cashier.charge import Served
+    from app.cashier.answer import Served
     from app.cashier.ticket import Ticket, Tickets
     from app.web.bodies import Bodies
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from app.cashier.bill import Call, Policy, bounds_of
-from app.cashier.charge import Charges, Served
+from app.cashier.charge import Charges
 from app.cashier.quote import Quotes, Rates
 from app.cashier.stream import MeteredStream
 from app.gateways.upstream import Upstream
@@ -21,6 +21,7 @@ from tests.cashier.house import ALICE
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from app.cashier.answer import Served
     from app.cashier.bill import MissingUsage
     from domain.event import Event
     from domain.ledger import Ledger

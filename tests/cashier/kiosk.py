@@ -9,8 +9,8 @@ from app.cashier.ticket import Tickets
 from tests.cashier.counter import Counter, chat
 
 if TYPE_CHECKING:
+    from app.cashier.answer import Served
     from app.cashier.bill import Call
-    from app.cashier.charge import Served
     from app.cashier.refund import Refund, Refunds
     from app.cashier.ticket import Ticket
     from tests.cashier.house import House

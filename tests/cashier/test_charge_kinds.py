@@ -19,8 +19,8 @@ from tests.cashier.counter import MODEL, call_of
 from tests.doubles.upstream import Behaviour
 
 if TYPE_CHECKING:
+    from app.cashier.answer import Served
     from app.cashier.bill import Call
-    from app.cashier.charge import Served
     from tests.cashier.conftest import OpenCounter
     from tests.cashier.counter import Counter
     from tests.cashier.house import House

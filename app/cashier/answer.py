@@ -1,0 +1,122 @@
+"""What the upstream answered, on its way to the client: metered and charged for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from app.cashier.bill import IMAGES, WORDLESS
+from app.cashier.costs import cost_document, cost_headers, told
+from app.cashier.meter import StreamMeter, usage_of
+from app.cashier.stream import MeteredStream
+from domain.bounds import Usage
+
+if TYPE_CHECKING:
+    from app.cashier.bill import Bill, Call
+    from app.gateways.upstream import UpstreamAnswer
+
+ANSWER_BYTES_MAX = 64 * 1024 * 1024
+ERROR_BYTES_MAX = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """The answer for the client; a stream is to be closed, whether or not it was read."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes | MeteredStream
+
+
+def answered(answer: UpstreamAnswer, call: Call, bill: Bill, drain_s: float) -> Served:
+    """Return what the client is answered: a stream that settles its bill, or all at once."""
+    if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
+        return _failed(answer, bill)
+    kind = answer.headers.get("content-type", "")
+    if call.stream and kind.startswith("text/event-stream"):
+        meter = StreamMeter(usage_invited=usage_invited(call.document))
+        stream = MeteredStream(answer, meter, bill, drain_s)
+        return Served(answer.status, answer.headers, stream)
+    return _whole(answer, call, bill)
+
+
+def usage_invited(document: Mapping[str, Any]) -> bool:
+    """Tell whether a client asked for the usage chunk of its stream."""
+    options = document.get("stream_options")
+    return isinstance(options, Mapping) and options.get("include_usage") is True
+
+
+def _failed(answer: UpstreamAnswer, bill: Bill) -> Served:
+    """Pass an upstream's error, or its redirect, on; nothing is charged for it."""
+    try:
+        body = answer.read_all(ERROR_BYTES_MAX)
+    finally:
+        answer.close()
+    bill.release(f"upstream answered {answer.status}")
+    return Served(answer.status, answer.headers, body)
+
+
+def _whole(answer: UpstreamAnswer, call: Call, bill: Bill) -> Served:
+    try:
+        body = answer.read_all(ANSWER_BYTES_MAX)
+    finally:
+        answer.close()
+    body, more = settled(body, call.path, bill)
+    return Served(answer.status, {**answer.headers, **more}, body)
+
+
+def settled(body: bytes, path: str, bill: Bill) -> tuple[bytes, dict[str, str]]:
+    """Charge for the answer `body`, or release its hold if there is nothing in it.
+
+    Return it with its cost in it where it can be told there, and the headers that tell it.
+    """
+    document = parsed(body)
+    usage = with_images(usage_of(document), document) if path == IMAGES else usage_of(document)
+    if not body or says_nothing(document):
+        bill.release("empty answer")
+        return body, {}
+    cost = bill.charge(usage, 0 if path in WORDLESS else len(body))
+    if cost is None:
+        return body, {}
+    if isinstance(document, dict):
+        body = told(document, cost_document(cost, usage, bill.rate))
+    return body, cost_headers(cost, bill.rate)
+
+
+def with_images(usage: Usage | None, document: object) -> Usage | None:
+    """Return the usage of an answer that is images: they count, whether or not it is told."""
+    images = document.get("data") if isinstance(document, Mapping) else None
+    if not isinstance(images, list):
+        return usage
+    return replace(usage or Usage(), images=len(images))
+
+
+def parsed(body: bytes) -> object:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+
+
+def says_nothing(document: object) -> bool:
+    """Tell whether an answer has no choice, item or image with anything in it."""
+    if not isinstance(document, Mapping):
+        return False
+    if not isinstance(document.get("choices"), list):
+        return [] in (document.get("output"), document.get("data"))
+    return not any(_said(choice) for choice in document["choices"])
+
+
+def _said(choice: object) -> bool:
+    if not isinstance(choice, Mapping):
+        return False
+    message = choice.get("message")
+    parts = {
+        name: value
+        for name, value in (message if isinstance(message, Mapping) else choice).items()
+        if name not in {"role", "index", "finish_reason", "logprobs"}
+    }
+    return any(parts.values())
