@@ -3,8 +3,10 @@
 GatewayError
 ├── RefusedError               certainly not done: undo
 │   ├── UnreachableError       the connection was never made
+│   ├── AddressBarredError     an address that no stranger may send us to
 │   └── MintRefusedError       the mint said no
 └── OutcomeUnknownError        perhaps done: keep, ask again
+    ├── FetchBrokenError       a stranger's server was asked, and gave no whole answer
     └── MintUnknownError       the mint gave no final answer
         └── MintAnswerError    the mint's answer contradicts the request or the protocol
 """
@@ -35,6 +37,25 @@ class UnreachableError(RefusedError):
     def __init__(self, host: str) -> None:
         super().__init__(f"no connection to {host}")
         self.host = host
+
+
+class AddressBarredError(RefusedError):
+    """No stranger may send us to this address; nothing was connected to.
+
+    `reason` says why, in words of ours that repeat nothing of the address.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"no connection is made there: {reason}")
+        self.reason = reason
+
+
+class FetchBrokenError(OutcomeUnknownError):
+    """A stranger's server was asked; its answer is late, too long, cut off or unreadable."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the server's answer {reason}")
+        self.reason = reason
 
 
 class MintRefusedError(RefusedError):
