@@ -70,6 +70,17 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         rows.use_counters(self.keyset_id, mint, unit, self.counter_from, len(self.amounts))
 
 
+def blanks(most: int) -> tuple[int, ...]:
+    """Return the amounts of the outputs that can take any change up to `most` (NUT-08).
+
+    They are zero: the mint decides what each is worth when it signs.
+
+    >>> blanks(1000), blanks(1), blanks(0)
+    ((0, 0, 0, 0, 0, 0, 0, 0, 0, 0), (0,), ())
+    """
+    return (0,) * max((most - 1).bit_length(), 1) if most > 0 else ()
+
+
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """What a presented token says, and for whom it was presented.
 

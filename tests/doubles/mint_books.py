@@ -8,7 +8,6 @@ import re
 import secrets
 import threading
 import time
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -16,64 +15,25 @@ from cashu.core.crypto import b_dhke
 from coincurve import PrivateKey, PublicKey
 
 from app.gateways.mint import crypto
+from app.gateways.mint.bolt11 import read_invoice
+from app.gateways.mint.errors import InvoiceError
 from app.gateways.mint.keysets import split
 from app.gateways.mint.locks import OtherLock, P2pkLock, spending_condition
+from tests.doubles.mint_items import FakeKeyset, FakeQuote, Payment, RefusalError, quote_json
+from tests.gateways.invoices import invoice_msat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 AMOUNTS = [2**bit for bit in range(64)]
 MSAT_OF_UNIT = {"sat": 1_000, "msat": 1}
-MSAT_OF_BTC_PART = {"m": 100_000_000, "u": 100_000, "n": 100}
-
-
-class RefusalError(Exception):
-    """What the mint answers with status 400."""
-
-    def __init__(self, code: int, detail: str) -> None:
-        super().__init__(detail)
-        self.code = code
-        self.detail = detail
-
-
-@dataclass
-class FakeKeyset:
-    unit: str
-    fee_ppk: int
-    secret_keys: dict[int, PrivateKey]
-    active: bool = True
-    version: int = 2
-    keys: dict[int, str] = field(init=False)
-    id: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        pairs = self.secret_keys.items()
-        self.keys = {amount: key.public_key.format().hex() for amount, key in pairs}
-        if self.version == 1:
-            self.id = crypto.keyset_id_v1(self.keys)
-        else:
-            self.id = crypto.keyset_id_v2(self.keys, self.unit, self.fee_ppk, None)
-
-
-@dataclass
-class FakeQuote:
-    id: str
-    request: str
-    amount: int
-    unit: str
-    state: str = "UNPAID"
-    pubkey: str | None = None
-    fee_reserve: int = 0
-    expiry: int | None = field(default_factory=lambda: int(time.time()) + 3600)
-    change: list[dict[str, Any]] = field(default_factory=list)
-    inputs: list[dict[str, Any]] = field(default_factory=list)
-    outputs: list[dict[str, Any]] = field(default_factory=list)
 
 
 class MintBooks:
     """The books behind the counter; one call at a time, as nutshell's lock has it.
 
-    `melt_outcome` is what becomes of payments: PAID, PENDING or UNPAID (it failed).
+    `payment` is what becomes of payments; of an UNKNOWN one the mint does not know it
+    itself, and keeps it pending. Settled payments reach the invoices of `peers`.
     """
 
     def __init__(
@@ -97,7 +57,10 @@ class MintBooks:
         self.signed: dict[str, dict[str, Any]] = {}
         self.mint_quotes: dict[str, FakeQuote] = {}
         self.melt_quotes: dict[str, FakeQuote] = {}
-        self.melt_outcome = "PAID"
+        self.payment = Payment.SETTLED
+        self.peers: list[MintBooks] = []
+        self.gives_change = True
+        self.fee_paid = 1
         for unit in units:
             self.rotate(unit, fee_ppk)
 
@@ -140,10 +103,23 @@ class MintBooks:
         with self._lock:
             self.mint_quotes[quote].state = "PAID"
 
-    def settle(self, quote: str, *, paid: bool) -> None:
-        """End a pending payment, well or not."""
+    def pays(self, payment: Payment) -> None:
+        """Decide what becomes of payments from now on."""
+        self.payment = payment
+
+    def settle_pending(self, *, paid: bool) -> None:
+        """End the pending payments, well or not."""
         with self._lock:
-            self._settle(self.melt_quotes[quote], paid=paid)
+            for quote in self.melt_quotes.values():
+                if quote.state == "PENDING":
+                    self._settle(quote, paid=paid)
+
+    def take_payment(self, request: str) -> None:
+        """Be paid an invoice, if it is one of this mint's."""
+        with self._lock:
+            for quote in self.mint_quotes.values():
+                if quote.request == request and quote.state == "UNPAID":
+                    quote.state = "PAID"
 
     def answer(
         self, method: str, path: str, body: dict[str, Any]
@@ -180,10 +156,12 @@ class MintBooks:
         quotes = self.mint_quotes if kind.startswith("mint") else self.melt_quotes
         if name not in quotes:
             raise RefusalError(11000, "quote not found")
-        return _quote_json(quotes[name])
+        return quote_json(quotes[name])
 
     def _info(self) -> dict[str, Any]:
-        nuts = (7, 8, 9, 10, 11, 12, *((20,) if self.locks_quotes else ()))
+        nuts = [7, 9, 10, 11, 12]
+        nuts += [8] if self.gives_change else []
+        nuts += [20] if self.locks_quotes else []
         supported = {str(nut): {"supported": True} for nut in nuts}
         return {"name": "fake", "version": "fake/1", "nuts": supported}
 
@@ -234,12 +212,12 @@ class MintBooks:
         amount, unit = body["amount"], body["unit"]
         self.active(unit)
         name = secrets.token_hex(16)
-        invoice = f"lnbc{amount * MSAT_OF_UNIT[unit] // 100}n1fake{name}"
+        request = invoice_msat(amount * MSAT_OF_UNIT[unit])
         state = "PAID" if self.pays_invoices else "UNPAID"
-        quote = FakeQuote(name, invoice, amount, unit, state, body.get("pubkey"))
+        quote = FakeQuote(name, request, amount, unit, state, body.get("pubkey"))
         quote.expiry = self.expiry
         self.mint_quotes[name] = quote
-        return _quote_json(quote)
+        return quote_json(quote)
 
     def _mint(self, body: dict[str, Any]) -> dict[str, Any]:
         quote, outputs = self.mint_quotes.get(body["quote"]), body["outputs"]
@@ -260,16 +238,18 @@ class MintBooks:
         return {"signatures": self._sign_all(outputs)}
 
     def _melt_quote(self, body: dict[str, Any]) -> dict[str, Any]:
-        found = re.match(r"ln[a-z]+?(\d+)([mun])1", body["request"])
-        if found is None:
-            raise RefusalError(11000, "not an invoice")
-        msat = int(found[1]) * MSAT_OF_BTC_PART[found[2]]
-        amount = -(-msat // MSAT_OF_UNIT[body["unit"]])
+        try:
+            amount_msat = read_invoice(body["request"]).amount_msat
+        except InvoiceError as error:
+            raise RefusalError(11000, str(error)) from error
+        if amount_msat is None:
+            raise RefusalError(11000, "invoice has no amount")
+        amount = -(-amount_msat // MSAT_OF_UNIT[body["unit"]])
         name = secrets.token_hex(16)
         reserve = max(2, -(-amount // 100))
         quote = FakeQuote(name, body["request"], amount, body["unit"], fee_reserve=reserve)
         self.melt_quotes[name] = quote
-        return _quote_json(quote)
+        return quote_json(quote)
 
     def _melt(self, body: dict[str, Any]) -> dict[str, Any]:
         quote = self.melt_quotes.get(body["quote"])
@@ -282,14 +262,18 @@ class MintBooks:
             raise RefusalError(11010, "other unit")
         if worth < quote.amount + quote.fee_reserve:
             raise RefusalError(11005, "not enough inputs")
-        quote.inputs, quote.outputs = body["inputs"], body.get("outputs") or []
+        outputs = body.get("outputs") or []
+        self._check_outputs(outputs, unit)
+        quote.inputs, quote.outputs = body["inputs"], outputs
         quote.state = "PENDING"
         self.pending |= {crypto.hash_to_curve(proof["secret"]) for proof in quote.inputs}
-        if self.melt_outcome != "PENDING":
-            self._settle(quote, paid=self.melt_outcome == "PAID")
+        if self.payment in {Payment.SETTLED, Payment.FAILED}:
+            self._settle(quote, paid=self.payment is Payment.SETTLED)
         if quote.state == "UNPAID":
             raise RefusalError(20004, "Lightning payment failed")
-        return _quote_json(quote)
+        if self.payment is Payment.UNKNOWN:
+            raise RefusalError(0, "the node does not answer")
+        return quote_json(quote)
 
     def _settle(self, quote: FakeQuote, *, paid: bool) -> None:
         ys = {crypto.hash_to_curve(proof["secret"]) for proof in quote.inputs}
@@ -299,8 +283,10 @@ class MintBooks:
             return
         _, worth = self._check_inputs(quote.inputs)
         self.spent |= ys
-        # One unit is what the payment cost; what is left comes back in the blank outputs.
-        change = split(worth - quote.amount - 1)
+        for mint in self.peers:
+            mint.take_payment(quote.request)
+        # What is left comes back in the blank outputs, the largest amounts first.
+        change = split(worth - quote.amount - self.fee_paid)[::-1]
         for output, amount in zip(quote.outputs, change, strict=False):
             quote.change.append(self.sign(output["B_"], amount, output["id"]))
 
@@ -361,17 +347,3 @@ def _opens(proof: dict[str, Any], lock: P2pkLock) -> bool:
         crypto.signature_holds(lock.pubkey, proof["secret"], signature)
         for signature in signatures
     )
-
-
-def _quote_json(quote: FakeQuote) -> dict[str, Any]:
-    return {
-        "quote": quote.id,
-        "request": quote.request,
-        "amount": quote.amount,
-        "unit": quote.unit,
-        "state": quote.state,
-        "expiry": quote.expiry,
-        "pubkey": quote.pubkey,
-        "fee_reserve": quote.fee_reserve,
-        "change": quote.change or None,
-    }

@@ -8,16 +8,24 @@ import time
 from bolt11 import Bolt11, Feature, Features, FeatureState, MilliSatoshi, TagChar, Tags, encode
 
 
-def invoice(amount_sat: int) -> str:
-    """Return a signed BOLT 11 invoice over `amount_sat`, valid for an hour."""
+def invoice(amount_sat: int, *, network: str = "bc", expiry_s: int = 3_600) -> str:
+    """Return a signed BOLT 11 invoice over `amount_sat`."""
+    return invoice_msat(1_000 * amount_sat, network=network, expiry_s=expiry_s)
+
+
+def invoice_msat(
+    amount_msat: int | None, *, network: str = "bc", expiry_s: int | None = 3_600
+) -> str:
+    """Return a signed BOLT 11 invoice over `amount_msat`, or over what the payer likes."""
     tags = Tags()
     tags.add(
         TagChar.features,
         Features.from_feature_list({Feature.payment_secret: FeatureState.supported}),
     )
     tags.add(TagChar.description, "")
-    tags.add(TagChar.expire_time, 3_600)
+    if expiry_s is not None:
+        tags.add(TagChar.expire_time, expiry_s)
     tags.add(TagChar.payment_secret, secrets.token_hex(32))
     tags.add(TagChar.payment_hash, secrets.token_hex(32))
-    bill = Bolt11("bc", int(time.time()), tags, MilliSatoshi(1_000 * amount_sat))
-    return encode(bill, secrets.token_hex(32))
+    amount = None if amount_msat is None else MilliSatoshi(amount_msat)
+    return encode(Bolt11(network, int(time.time()), tags, amount), secrets.token_hex(32))

@@ -338,42 +338,6 @@ def test_a_melt_answer_that_is_none_is_unknown(connect: Connect, body: object) -
         connect(server.url).melt("", [], [])
 
 
-@pytest.mark.parametrize(
-    ("outcome", "state"),
-    [("PENDING", QuoteState.PENDING), ("UNPAID", QuoteState.UNPAID)],
-)
-def test_a_melt_that_did_not_end_well_is_asked_about(
-    fake_mint: FakeMint, connect: Connect, outcome: str, state: QuoteState
-) -> None:
-    client, inputs = connect(fake_mint.url), decode(fake_mint.fund(64)).proofs
-    quote = client.melt_quote("lnbc500n1anything", "sat").quote
-    fake_mint.melt_outcome = outcome
-
-    try:
-        told = client.melt(quote, inputs, []).state
-    except MintUnknownError:
-        told = None
-
-    assert told in {None, state}
-    assert client.melt_quote_state(quote).state is state
-
-
-def test_a_pending_melt_can_end_later(fake_mint: FakeMint, connect: Connect) -> None:
-    client, inputs = connect(fake_mint.url), decode(fake_mint.fund(64)).proofs
-    blanks = prepare(fake_mint.active("sat").id, [1] * 4)
-    quote = client.melt_quote("lnbc500n1anything", "sat").quote
-    fake_mint.melt_outcome = "PENDING"
-    client.melt(quote, inputs, blanks.outputs)
-    pending = client.states([crypto.hash_to_curve(proof.secret) for proof in inputs])
-
-    fake_mint.settle(quote, paid=True)
-
-    assert set(pending.values()) == {ProofState.PENDING}
-    ended = client.melt_quote_state(quote)
-    assert ended.state is QuoteState.PAID
-    assert sum(signature.amount for signature in ended.change) == 64 - 1 - 50 - 1
-
-
 def test_the_environment_does_not_lead_us_elsewhere(
     fake_mint: FakeMint, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ from app.demo.nutshell import FEE_PPK, Nutshell
 from app.demo.purse import Purse
 from app.gateways.mint.client import MintClient
 from app.gateways.mint.tokens import encode
+from tests.doubles.mint_items import Payment
 from tests.gateways.outputs import locked
 
 if TYPE_CHECKING:
@@ -74,6 +75,25 @@ class RealMint:
             process.kill()
             process.wait(STOP_TIMEOUT_S)
             self._nutshell.child.process = None
+
+    def pays(self, payment: Payment, *, after_s: float = 0.0) -> None:
+        """Start again, as a mint whose payments end that way, `after_s` after the request."""
+        self._restart(
+            FAKEWALLET_PAY_INVOICE_STATE=payment,
+            FAKEWALLET_PAYMENT_STATE=payment,
+            FAKEWALLET_DELAY_OUTGOING_PAYMENT=str(after_s),
+        )
+
+    def settle_pending(self, *, paid: bool) -> None:
+        """Start again, as a mint that learns how its pending payments ended."""
+        payment = Payment.SETTLED if paid else Payment.FAILED
+        self._restart(FAKEWALLET_PAYMENT_STATE=payment)
+
+    def _restart(self, **environment: str) -> None:
+        self.kill()
+        child = self._nutshell.child
+        child.environment = {**child.environment, **environment}
+        self.start()
 
     def fund(self, amount: int, unit: str = "sat", *, lock_to: str | None = None) -> str:
         """Return a token of fresh ecash, minted by an invoice that is paid."""

@@ -1,6 +1,6 @@
 """Writes bytes as Bech32 and Bech32m text (BIP-173, BIP-350), without their 90-character limit.
 
-NUT-26 payment requests are Bech32m; Nostr's names (NIP-19) and LNURLs are Bech32.
+NUT-26 payment requests are Bech32m; Nostr's names (NIP-19), LNURLs and invoices are Bech32.
 """
 
 from __future__ import annotations
@@ -36,6 +36,15 @@ def encode(prefix: str, data: bytes, variant: int) -> str:
 
 def decode(text: str, variant: int) -> tuple[str, bytes]:
     """Return prefix and data of a text in one case. Raises `Bech32Error`."""
+    prefix, values = decode_words(text, variant)
+    return prefix, bytes(_regrouped(values, 5, 8))
+
+
+def decode_words(text: str, variant: int) -> tuple[str, list[int]]:
+    """Return prefix and data as numbers of five bits, as BOLT 11 counts them.
+
+    Raises `Bech32Error`.
+    """
     if len(text) > TEXT_CHARS_MAX or text not in {text.lower(), text.upper()}:
         message = "too long, or in mixed case"
         raise Bech32Error(message)
@@ -50,7 +59,7 @@ def decode(text: str, variant: int) -> tuple[str, bytes]:
     if _polymod([*_expanded(prefix), *values]) != variant:
         message = "the checksum does not fit"
         raise Bech32Error(message)
-    return prefix, bytes(_regrouped(values[:-_CHECKSUM_CHARS], 5, 8))
+    return prefix, values[:-_CHECKSUM_CHARS]
 
 
 def _regrouped(values: Iterable[int], width: int, wanted: int) -> list[int]:

@@ -4,6 +4,7 @@ CurveError                     not a point or a scalar of the curve
 MnemonicError                  not a BIP-39 phrase
 SealError                      not sealed by this key for this context
 PaymentRequestError            not a payment request of NUT-18 or NUT-26
+InvoiceError                   not a Lightning invoice of BOLT 11
 TokenError                     not a token this house can take
 ├── TokenFormatError           not a token at all
 │   └── TokenSizeError         longer, or of more proofs, than is read
@@ -48,6 +49,10 @@ class SealError(ValueError):
 
 class PaymentRequestError(ValueError):
     """The text is not a payment request."""
+
+
+class InvoiceError(ValueError):
+    """The text is not a Lightning invoice."""
 
 
 class TokenError(ValueError):

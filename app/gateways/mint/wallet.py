@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from app.gateways.errors import MintRefusedError, MintUnknownError, RefusedError
+from app.gateways.errors import (
+    MintAnswerError,
+    MintRefusedError,
+    MintUnknownError,
+    RefusedError,
+)
 from app.gateways.mint import crypto
+from app.gateways.mint.bolt11 import read_invoice
 from app.gateways.mint.crypto import Derived, Dleq, Seed
 from app.gateways.mint.tokens import Proof
 from app.gateways.mint.wire import BlindedMessage, BlindSignature, ProofState, QuoteState
 from domain.deposit import Plan, Signed
+from domain.msat import MSAT_PER_UNIT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from app.gateways.mint.client import MintClient
     from app.gateways.mint.keysets import Keyset, KeysetBook
+    from app.gateways.mint.wire import MeltQuote
 
 
 class Code(IntEnum):
@@ -36,6 +44,31 @@ FINAL = frozenset({Code.ALREADY_SPENT, Code.PROOF_INVALID})
 
 REPLAN = frozenset({Code.OUTPUTS_SIGNED, Code.KEYSET_UNKNOWN, Code.KEYSET_INACTIVE})
 """Refusals of the outputs, not of the inputs: other outputs may be accepted."""
+
+
+NUT_CHANGE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class MeltTerms:
+    """What the mint asks for paying an invoice, in its unit, input fees not counted."""
+
+    quote: str = field(repr=False)
+    amount: int
+    fee_reserve: int
+    expiry: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Melted:
+    """How far a melt is: PAID, PENDING, or UNPAID; and the change that came of it.
+
+    UNPAID is final only for inputs that were never sent, or that have been swapped since:
+    a copy of the request may still be on its way.
+    """
+
+    state: QuoteState
+    change: tuple[Signed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +136,53 @@ class Wallet:
             self._signed(output, signature, keyset)
             for output, signature in zip(outputs, signatures, strict=True)
         )
+
+    def gives_change(self) -> bool:
+        """Ask whether the mint gives back what a payment's fee did not need (NUT-08)."""
+        return self.client.info().supports(NUT_CHANGE)
+
+    def melt_quote(self, request: str, unit: str) -> MeltTerms:
+        """Ask what paying the invoice `request` costs; nothing is paid.
+
+        Raises `InvoiceError`, `MintAnswerError` when the mint asks for another amount than
+        the invoice's, and what the client raises.
+        """
+        amount_msat = read_invoice(request).amount_msat
+        quote = self.client.melt_quote(request, unit)
+        wanted = -(-(amount_msat or 0) // MSAT_PER_UNIT[unit])
+        if quote.amount != wanted or quote.fee_reserve is None:
+            raise MintAnswerError("the mint asks for another amount than the invoice's")
+        return MeltTerms(quote.quote, quote.amount, quote.fee_reserve, quote.expiry)
+
+    def melt(self, quote: str, inputs: Sequence[Proof], plan: Plan | None) -> Melted:
+        """Pay `quote` with `inputs`, once; `plan` holds the blank outputs for change (NUT-08).
+
+        Without a plan what the payment's fee did not need is the mint's. Raises
+        `RefusedError` when these inputs have certainly not been taken by this request or a
+        copy of it that has arrived, `MintUnknownError` when nobody can tell: then
+        `melt_state` is asked, and this is not done a second time before it says UNPAID.
+        """
+        outputs = [] if plan is None else self._outputs(plan)
+        try:
+            answer = self.client.melt(quote, inputs, [output.message for output in outputs])
+        except MintRefusedError:
+            # It may be refused because an earlier copy of it has been carried out.
+            told = self.melt_state(quote, plan)
+            if told.state is QuoteState.UNPAID:
+                raise
+            return told
+        return self._melted(answer, plan)
+
+    def melt_state(self, quote: str, plan: Plan | None) -> Melted:
+        """Ask how far a melt is; its change comes with the quote, or by NUT-09.
+
+        Raises `MintUnknownError`, also when the mint cannot be asked.
+        """
+        try:
+            answer = self.client.melt_quote_state(quote)
+        except RefusedError as error:
+            raise MintUnknownError("the mint cannot be asked what became of a melt") from error
+        return self._melted(answer, plan)
 
     def restored(self, plan: Plan) -> tuple[Signed, ...]:
         """Return the outputs of `plan` that the mint has signed, ever, by counter (NUT-09).
@@ -211,6 +291,28 @@ class Wallet:
         if state is not QuoteState.ISSUED or not same:
             raise refusal
         return [given[message.b] for message in asked]
+
+    def _melted(self, answer: MeltQuote, plan: Plan | None) -> Melted:
+        if answer.state is QuoteState.ISSUED:
+            raise MintAnswerError("the mint told a state that no melt can have")
+        if answer.state is not QuoteState.PAID or plan is None:
+            return Melted(answer.state)
+        try:
+            change = self._change(answer, plan) if answer.change else self.restored(plan)
+        except RefusedError as error:
+            raise MintUnknownError("the mint's change cannot be read") from error
+        return Melted(answer.state, change)
+
+    def _change(self, answer: MeltQuote, plan: Plan) -> tuple[Signed, ...]:
+        """Return the change, which is for the first of the blank outputs, in their order."""
+        keyset, outputs = self._keyset(plan.keyset_id), self._outputs(plan)
+        kept_to = {signature.keyset_id for signature in answer.change} == {plan.keyset_id}
+        if len(answer.change) > len(outputs) or not kept_to:
+            raise MintAnswerError("the mint's change is not for the outputs it was given")
+        return tuple(
+            self._signed(output, signature, keyset)
+            for output, signature in zip(outputs, answer.change, strict=False)
+        )
 
     @staticmethod
     def _signed(output: _Output, signature: BlindSignature, keyset: Keyset) -> Signed:
