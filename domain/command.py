@@ -32,7 +32,9 @@ class Needs:
     """Keys of the guard rows that a batch of decisions reads.
 
     A purse is a pair of mint and unit: all free proofs there are loaded, under the lock
-    of the keyset named beside it.
+    of the keyset named beside it. With `totals` comes what the whole store adds up to, and
+    how every mint was last `reconciled`; who may lower what the owner could draw says
+    `surplus`, and waits for whoever draws.
     """
 
     accounts: set[UUID] = field(default_factory=set)
@@ -41,6 +43,9 @@ class Needs:
     keysets: set[str] = field(default_factory=set)
     purses: set[tuple[str, str]] = field(default_factory=set)
     proofs_of: set[UUID] = field(default_factory=set)
+    reconciled: set[str] = field(default_factory=set)
+    totals: bool = False
+    surplus: bool = False
 
 
 class Command(Protocol):

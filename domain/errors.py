@@ -15,6 +15,8 @@ LedgerError
 ├── UnknownMovementError         no such movement was ever begun
 ├── NothingToRefundError         less is available than can be paid out
 ├── PurseShortError              no mint holds enough unspent proofs of ours
+├── OwnerMayNotDrawError         what the mints hold would be less than what is owed
+│   └── UnexplainedError         a mint's proofs and the books differ, and nobody knows why
 ├── PricingError                 a price list, a price or a bound of a request is senseless
 │   ├── UnknownModelError        the price list has no such model
 │   └── InvalidBoundError        a limit in the request is not a sensible whole number
@@ -145,6 +147,30 @@ class NothingToRefundError(LedgerError):
 
 class PurseShortError(LedgerError):
     """No mint holds enough unspent proofs of ours just now."""
+
+
+class OwnerMayNotDrawError(LedgerError):
+    """What the mints hold would be less than what is owed to clients."""
+
+    def __init__(self, mint: str, *, surplus_msat: int, wanted_msat: int) -> None:
+        super().__init__(
+            f"{wanted_msat} msat are wanted of {mint}, and {max(surplus_msat, 0)} msat there"
+            " are owed to nobody."
+        )
+        self.mint = mint
+        self.surplus_msat = surplus_msat
+        self.wanted_msat = wanted_msat
+
+
+class UnexplainedError(OwnerMayNotDrawError):
+    """A mint's proofs and the books differ, and nobody knows why; the owner must wait."""
+
+    def __init__(self, mint: str, *, unexplained_msat: int) -> None:
+        LedgerError.__init__(
+            self, f"The proofs at {mint} and the books differ by {unexplained_msat} msat."
+        )
+        self.mint = mint
+        self.unexplained_msat = unexplained_msat
 
 
 class PricingError(LedgerError):

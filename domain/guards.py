@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections import Counter
+from collections.abc import Callable, Hashable, Mapping
 from datetime import datetime
 from typing import Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 from domain.errors import LedgerBrokenError
+from domain.identity import OWNER
+from domain.msat import MSAT_PER_UNIT
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -81,9 +84,25 @@ class RateRow(NamedTuple):
     at: datetime
 
 
+class ReconciledRow(NamedTuple):
+    """How a mint's proofs compared with the books; `version` is of the newest comparison."""
+
+    version: int
+    unexplained_msat: int
+    at: datetime
+
+
+class Totals(NamedTuple):
+    """What all accounts are owed and what all free proofs are worth, in msat, by mint."""
+
+    owed_msat: Mapping[str, int]
+    free_msat: Mapping[str, int]
+
+
 NO_ACCOUNT = AccountRow(0, 0, "", "")
 FREE, RESERVED, OUT = "free", "reserved", "out"
 DEPOSIT, REFUND, ISSUED, INVOICE = "deposit", "refund", "issued", "invoice"
+PAYOUT = "payout"
 NEWEST = "newest"
 
 
@@ -126,6 +145,42 @@ class GuardRows:
         self.keysets: Table[str, KeysetRow] = Table(tracked=tracked)
         self.proofs: Table[ProofKey, ProofRow] = Table(tracked=tracked)
         self.rates: Table[str, RateRow] = Table(tracked=tracked)
+        self.reconciled: Table[str, ReconciledRow] = Table(tracked=tracked)
+        self._elsewhere = Totals({}, {})
+
+    def see_totals(self, totals: Totals) -> None:
+        """Take in what the whole store adds up to, the rows that are loaded here included.
+
+        From now on `totals` follows what is decided about these.
+        """
+        here = self._here()
+        self._elsewhere = Totals(
+            Counter(totals.owed_msat) - Counter(here.owed_msat),
+            Counter(totals.free_msat) - Counter(here.free_msat),
+        )
+
+    def totals(self) -> Totals:
+        """Return what the whole store adds up to by now; of one that was not seen, 0."""
+        here = self._here()
+        return Totals(
+            Counter(self._elsewhere.owed_msat) + Counter(here.owed_msat),
+            Counter(self._elsewhere.free_msat) + Counter(here.free_msat),
+        )
+
+    def _here(self) -> Totals:
+        owed_msat: Counter[str] = Counter()
+        free_msat: Counter[str] = Counter()
+        for account in self.accounts.rows.values():
+            owed_msat[account.mint] += account.available_msat + account.held_msat
+        for proof in self.proofs.rows.values():
+            if proof.state == FREE:
+                free_msat[proof.mint] += proof.amount * MSAT_PER_UNIT[proof.unit]
+        return Totals(owed_msat, free_msat)
+
+    def pay(self, account_id: UUID, amount_msat: int) -> None:
+        """Change what is available to an account; what the owner takes is in no account."""
+        if account_id != OWNER:
+            self.add(account_id, amount_msat)
 
     def add(self, account_id: UUID, available_msat: int, held_msat: int = 0) -> None:
         """Change what an account has; both amounts may be negative, the result may not."""

@@ -6,6 +6,8 @@ from hashlib import sha256
 from uuid import UUID, uuid5
 
 NAMESPACE = UUID("7a11571c-0000-5000-8000-000000000001")
+OWNER = UUID(int=0)
+"""Whose movement it is when the house's owner takes what was earned; not an account."""
 
 
 def account_of_key(api_key: str) -> UUID:
@@ -43,6 +45,11 @@ def change_of_request(request_id: UUID) -> UUID:
     Of a refund that came to nothing, or to a part only, it is the name of the next one.
     """
     return uuid5(request_id, "change")
+
+
+def reconciliation_of(mint: str) -> UUID:
+    """Return the movement that tells how a mint's proofs compare with the books."""
+    return uuid5(NAMESPACE, "reconciled:" + mint)
 
 
 def prices_of_version(version: str) -> UUID:

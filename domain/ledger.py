@@ -34,8 +34,20 @@ from domain.invoice import (
     PlanInvoice,
 )
 from domain.msat import Msat
+from domain.payout import (
+    AbandonPayout,
+    CancelPayout,
+    EndPayout,
+    Offer,
+    Payment,
+    PayoutAbandoned,
+    PayoutCancelled,
+    PayoutPaid,
+    StartPayout,
+)
 from domain.prices import AdoptPrices, PricesAdopted
 from domain.rate import ObserveRate, RateObserved
+from domain.reconcile import Compared, Reconcile, Reconciled
 from domain.refund import (
     Cancel,
     Cancelled,
@@ -212,6 +224,41 @@ class Ledger:
         """
         command = LapseInvoice(newest.stream, newest.version, bill)
         return _expect(self._record(command), InvoiceLapsed)
+
+    def start_payout(
+        self, payout_id: UUID, account_id: UUID, purse: Purse, offer: Offer, destination: bytes
+    ) -> Entry:
+        """Set money and proofs aside to pay an `offer` for an account, or for `OWNER`.
+
+        Raises `UnknownAccountError`, `InsufficientFundsError`, `NothingToRefundError`,
+        `PurseShortError`; for the owner `OwnerMayNotDrawError`, `UnexplainedError`.
+        """
+        return self._record(StartPayout(payout_id, account_id, purse, offer, destination))
+
+    def end_payout(
+        self, newest: Entry, payment: Payment, proofs: tuple[Signed, ...]
+    ) -> PayoutPaid:
+        """Record that a mint has paid, and the change it gave."""
+        command = EndPayout(newest.stream, newest.version, payment, proofs)
+        return _expect(self._record(command), PayoutPaid)
+
+    def abandon_payout(
+        self, newest: Entry, payment: Payment, keyset_id: str, reason: str
+    ) -> Entry:
+        """Record the outputs for which a payment's inputs will be swapped to ourselves."""
+        command = AbandonPayout(newest.stream, newest.version, payment, keyset_id, reason)
+        return self._record(command)
+
+    def cancel_payout(
+        self, newest: Entry, abandoned: PayoutAbandoned, proofs: tuple[Signed, ...]
+    ) -> PayoutCancelled:
+        """Record that a payment's inputs are ours again; nobody can be paid by them now."""
+        command = CancelPayout(newest.stream, newest.version, abandoned, proofs)
+        return _expect(self._record(command), PayoutCancelled)
+
+    def reconcile(self, mint: str, compared: Compared) -> Reconciled:
+        """Record what a mint says of all our proofs there."""
+        return _expect(self._record(Reconcile(mint, compared)), Reconciled)
 
     def observe_rate(
         self, rate_id: UUID, btc_usd: str, sources: tuple[str, ...]

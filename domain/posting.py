@@ -9,6 +9,10 @@ The chart of accounts, and which way round the signs are:
     tokens:outstanding     owed to whoever holds a token we issued
     house:earned           the house's income
     house:shortfall        the house's loss: served, but neither held nor available
+    lightning:in_flight    taken for payments over Lightning, the mint has not yet paid
+    house:drawn            what the owner has taken out: zero or negative
+    house:fees:lightning   what payments of the house have cost: zero or negative
+    house:fees:mint        what mints have kept of the house's own proofs: zero or negative
 
 An amount leaves its source and enters its destination, so the sum over all accounts is
 zero after every event, and what the mints hold equals what is owed plus what is earned.
@@ -24,9 +28,12 @@ from uuid import UUID
 from domain.deposit import Credited, Received, Refused, Replanned
 from domain.event import Event
 from domain.hold import Charged, Held, Released
+from domain.identity import OWNER
 from domain.invoice import InvoiceCredited, InvoiceLapsed, InvoiceOpened, InvoicePlanned
+from domain.payout import PayoutAbandoned, PayoutCancelled, PayoutPaid, PayoutStarted
 from domain.prices import PricesAdopted
 from domain.rate import RateObserved
+from domain.reconcile import Reconciled
 from domain.refund import Cancelled, Collected, Issued, Redrafted, Started
 
 NAMES_MAX = 50_000
@@ -34,6 +41,10 @@ EARNED = "house:earned"
 SHORTFALL = "house:shortfall"
 REFUNDS_IN_FLIGHT = "refunds:in_flight"
 TOKENS_OUTSTANDING = "tokens:outstanding"
+LIGHTNING_IN_FLIGHT = "lightning:in_flight"
+DRAWN = "house:drawn"
+FEES_LIGHTNING = "house:fees:lightning"
+FEES_MINT = "house:fees:mint"
 
 
 class Posting(NamedTuple):
@@ -107,9 +118,13 @@ def _paid_in(event: InvoiceCredited) -> list[Posting]:
     return [Posting(mint(event.mint), available(event.account_id), event.credited_msat)]
 
 
+def _payer(account_id: UUID) -> str:
+    return DRAWN if account_id == OWNER else available(account_id)
+
+
 def _started(event: Started) -> list[Posting]:
     draft = event.draft
-    return [Posting(available(draft.account_id), REFUNDS_IN_FLIGHT, draft.taken_msat)]
+    return [Posting(_payer(draft.account_id), REFUNDS_IN_FLIGHT, draft.taken_msat)]
 
 
 def _issued(event: Issued) -> list[Posting]:
@@ -117,12 +132,44 @@ def _issued(event: Issued) -> list[Posting]:
     return [
         Posting(REFUNDS_IN_FLIGHT, TOKENS_OUTSTANDING, draft.token_msat),
         Posting(REFUNDS_IN_FLIGHT, mint(draft.mint), draft.fee_msat),
+        *_owners_fee(draft.account_id, FEES_MINT, draft.fee_msat),
     ]
 
 
 def _cancelled(event: Cancelled) -> list[Posting]:
     draft = event.draft
-    return [Posting(REFUNDS_IN_FLIGHT, available(draft.account_id), draft.taken_msat)]
+    return [Posting(REFUNDS_IN_FLIGHT, _payer(draft.account_id), draft.taken_msat)]
+
+
+def _payout_started(event: PayoutStarted) -> list[Posting]:
+    payment = event.payment
+    return [Posting(_payer(payment.account_id), LIGHTNING_IN_FLIGHT, payment.taken_msat)]
+
+
+def _payout_paid(event: PayoutPaid) -> list[Posting]:
+    payment, place = event.payment, mint(event.payment.mint)
+    fees_msat = event.fees_msat - event.excess_msat
+    return [
+        Posting(LIGHTNING_IN_FLIGHT, place, payment.amount * payment.unit_msat),
+        Posting(LIGHTNING_IN_FLIGHT, place, fees_msat),
+        Posting(LIGHTNING_IN_FLIGHT, _payer(payment.account_id), event.returned_msat),
+        Posting(FEES_LIGHTNING, place, event.excess_msat),
+        *_owners_fee(payment.account_id, FEES_LIGHTNING, fees_msat),
+    ]
+
+
+def _payout_cancelled(event: PayoutCancelled) -> list[Posting]:
+    payment = event.payment
+    return [
+        Posting(LIGHTNING_IN_FLIGHT, mint(payment.mint), event.fee_msat),
+        Posting(LIGHTNING_IN_FLIGHT, _payer(payment.account_id), event.returned_msat),
+        *_owners_fee(payment.account_id, FEES_MINT, event.fee_msat),
+    ]
+
+
+def _owners_fee(account_id: UUID, fees: str, fee_msat: int) -> list[Posting]:
+    # A client pays its fees; those of the owner's own movements are no part of what it drew.
+    return [Posting(fees, DRAWN, fee_msat)] if account_id == OWNER else []
 
 
 def _collected(event: Collected) -> list[Posting]:
@@ -142,12 +189,17 @@ _POSTINGS: Mapping[type[Event], Callable[[Any], list[Posting]]] = {
     Issued: _issued,
     Cancelled: _cancelled,
     Collected: _collected,
+    PayoutStarted: _payout_started,
+    PayoutPaid: _payout_paid,
+    PayoutAbandoned: _nothing,
+    PayoutCancelled: _payout_cancelled,
     InvoiceOpened: _nothing,
     InvoicePlanned: _nothing,
     InvoiceCredited: _paid_in,
     InvoiceLapsed: _nothing,
     RateObserved: _nothing,
     PricesAdopted: _nothing,
+    Reconciled: _nothing,
 }
 
 KINDS: tuple[type[Event], ...] = tuple(_POSTINGS)

@@ -12,7 +12,7 @@ import msgspec
 
 from domain.command import AskTheLogError, Needs
 from domain.deposit import Plan, Signed, ended, keep, newest
-from domain.errors import NothingToRefundError, PurseShortError, UnknownAccountError
+from domain.errors import NothingToRefundError, PurseShortError
 from domain.event import Entry, Event
 from domain.guards import (
     FREE,
@@ -26,7 +26,9 @@ from domain.guards import (
     ProofKey,
     ProofRow,
 )
+from domain.identity import OWNER
 from domain.msat import MSAT_PER_UNIT
+from domain.solvency import demand_surplus, payer
 
 INPUTS_MAX = 100
 """Proofs spent in one swap; what needs more is refunded in several tokens."""
@@ -72,11 +74,8 @@ class Started(Event, frozen=True, kw_only=True):
     draft: Draft
 
     def apply(self, rows: GuardRows, stream: UUID, version: int) -> None:
-        rows.add(self.draft.account_id, -self.draft.taken_msat)
-        for spent in self.draft.inputs:
-            row = rows.proofs.get(spent.key)
-            if row is not None:
-                rows.proofs.put(spent.key, row._replace(state=RESERVED, movement=stream))
+        rows.pay(self.draft.account_id, -self.draft.taken_msat)
+        set_aside(rows, self.draft.inputs, stream)
         _open(rows, stream, version, self)
 
 
@@ -124,7 +123,7 @@ class Cancelled(Event, frozen=True, kw_only=True):
     reason: str
 
     def apply(self, rows: GuardRows, stream: UUID, _version: int) -> None:
-        rows.add(self.draft.account_id, self.draft.taken_msat)
+        rows.pay(self.draft.account_id, self.draft.taken_msat)
         for spent in self.draft.inputs:
             row = rows.proofs.get(spent.key)
             if row is not None:
@@ -189,8 +188,9 @@ class Start:
     Rounded down to the purse's unit; the mint's fee comes out of it. When the purse has
     less than that, as much as it has, or nothing if it must be the `whole`. Made of the
     proofs that are wanted `first`, as far as they are there and enough. Raises
-    `UnknownAccountError`, `NothingToRefundError`, `PurseShortError`; a repetition returns
-    the newest event.
+    `UnknownAccountError`, `NothingToRefundError`, `PurseShortError`; when it is the owner
+    who draws, `OwnerMayNotDrawError` and `UnexplainedError`. A repetition returns the
+    newest event.
     """
 
     stream: UUID
@@ -202,16 +202,18 @@ class Start:
 
     def need(self, needs: Needs) -> None:
         needs.movements.add(self.stream)
-        needs.accounts.add(self.account_id)
         needs.keysets.add(self.purse.keyset_id)
         needs.purses.add((self.purse.mint, self.purse.unit))
+        if self.account_id == OWNER:
+            needs.totals = True
+        else:
+            needs.accounts.add(self.account_id)
 
     def decide(self, rows: GuardRows, at: datetime) -> Entry:
         if rows.movements.get(self.stream):
             raise AskTheLogError
-        account = rows.accounts.get(self.account_id)
-        if account is None:
-            raise UnknownAccountError(self.account_id)
+        account = payer(rows, self.account_id, self.purse.mint)
+        demand_surplus(rows, self.account_id, self.purse.mint, self.amount_msat or 0)
         draft = self._draft(rows, account)
         return Entry(self.stream, 1, Started(at=at, draft=draft))
 
@@ -223,7 +225,7 @@ class Start:
         wanted = wanted_msat // purse.msat_per_unit
         if wanted == 0:
             raise NothingToRefundError(available_msat=account.available_msat)
-        inputs = self._inputs(_free(rows, purse), wanted)
+        inputs = self._inputs(free_proofs(rows, purse), wanted)
         taken = min(wanted, sum(spent.amount for spent in inputs))
         fee = purse.fee(inputs)
         if not inputs or (self.whole and taken < wanted):
@@ -312,8 +314,9 @@ class Cancel:
 
     def need(self, needs: Needs) -> None:
         needs.movements.add(self.stream)
-        needs.accounts.add(self.draft.account_id)
         needs.proofs_of.add(self.stream)
+        if self.draft.account_id != OWNER:
+            needs.accounts.add(self.draft.account_id)
 
     def decide(self, rows: GuardRows, at: datetime) -> Entry:
         _expect(rows, self.stream, REFUND, self.version)
@@ -371,7 +374,16 @@ def choose(free: Sequence[Spent], wanted: int) -> list[Spent]:
     return chosen
 
 
-def _free(rows: GuardRows, purse: Purse) -> list[Spent]:
+def set_aside(rows: GuardRows, inputs: Sequence[Spent], stream: UUID) -> None:
+    """Let `inputs` be spent by nobody but the movement `stream`."""
+    for spent in inputs:
+        row = rows.proofs.get(spent.key)
+        if row is not None:
+            rows.proofs.put(spent.key, row._replace(state=RESERVED, movement=stream))
+
+
+def free_proofs(rows: GuardRows, purse: Purse) -> list[Spent]:
+    """Return what can be spent at a purse, of the rows that were loaded."""
     return [
         Spent(keyset_id=key.keyset_id, counter=key.counter, amount=row.amount)
         for key, row in rows.proofs.rows.items()

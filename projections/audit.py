@@ -10,20 +10,23 @@ import msgspec
 from domain.bounds import Usage
 from domain.deposit import Credited, Received, Refused, Replanned
 from domain.errors import LedgerBrokenError, LedgerError
-from domain.guards import DEPOSIT, FREE, INVOICE, ISSUED, REFUND, GuardRows
+from domain.guards import DEPOSIT, INVOICE, ISSUED, REFUND, GuardRows
 from domain.hold import Charged, Held, Metered, Released, Terms
 from domain.invoice import InvoiceCredited, InvoiceLapsed, InvoiceOpened, InvoicePlanned
-from domain.msat import MSAT_PER_UNIT
+from domain.payout import PayoutStarted
 from domain.prices import PricesAdopted
 from domain.pricing import MsatPerUsd, PriceBook, Tariffs
+from domain.reconcile import Reconciled
 from domain.refund import Cancelled, Collected, Issued, Redrafted, Started
+from projections.audit_payout import PAYOUT_FOLLOWS, PayoutAudit, PayoutEvent
 from projections.books import Books
+from projections.check import demand, demand_free, demand_surplus, total, unit_msat
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
     from uuid import UUID
 
-    from domain.deposit import Claim, Signed
+    from domain.deposit import Claim
     from domain.event import Entry, Event
     from domain.invoice import Bill
     from domain.refund import Draft, Spent
@@ -40,10 +43,11 @@ FOLLOWS: dict[type[Event], tuple[str, ...]] = {
     InvoicePlanned: (INVOICE,),
     InvoiceCredited: (INVOICE,),
     InvoiceLapsed: (INVOICE,),
+    **PAYOUT_FOLLOWS,
 }
 """What a movement must be just before; a refusal may be followed unless it was final."""
 
-BEGINNINGS = (Received, Started, InvoiceOpened)
+BEGINNINGS = (Received, Started, InvoiceOpened, PayoutStarted)
 ENDS = (Charged, Released)
 TARIFFS_MAX = 1_000
 """Price lists at a rate that are kept at hand; a long log has seen very many rates."""
@@ -64,6 +68,7 @@ class Auditor:
         self._drafts: dict[UUID, Draft] = {}
         self._bills: dict[UUID, Bill] = {}
         self._refused: dict[UUID, int] = {}
+        self._payouts = PayoutAudit(self.rows)
 
     def read(self, page: Iterable[tuple[int, Entry]]) -> str | None:
         """Return what is wrong at which position, or `None` when nothing is."""
@@ -83,7 +88,7 @@ class Auditor:
         if isinstance(event, Held):
             if version != 1:
                 raise LedgerBrokenError(f"begins with version {version}")
-            _demand(event.amount_msat >= 0, "holds less than 0")
+            demand(event.amount_msat >= 0, "holds less than 0")
         elif isinstance(event, ENDS):
             self._check_end(stream, version, event)
         elif isinstance(event, PricesAdopted):
@@ -132,11 +137,11 @@ class Auditor:
 
     def _check_step(self, stream: UUID, version: int, event: Event) -> None:
         if isinstance(event, BEGINNINGS):
-            _demand(version == 1, f"begins with version {version}")
+            demand(version == 1, f"begins with version {version}")
         elif type(event) in FOLLOWS:
             kind, newest = self._before(stream)
-            _demand(kind in FOLLOWS[type(event)], f"follows {kind or 'nothing'}")
-            _demand(version == newest + 1, f"is version {version} after {newest}")
+            demand(kind in FOLLOWS[type(event)], f"follows {kind or 'nothing'}")
+            demand(version == newest + 1, f"is version {version} after {newest}")
         if isinstance(event, Received | Replanned | Credited | Refused):
             self._check_deposit(stream, version, event)
         elif isinstance(event, Started | Redrafted | Issued | Cancelled):
@@ -145,9 +150,14 @@ class Auditor:
             self._check_bill(stream, event)
         elif isinstance(event, InvoiceCredited | InvoiceLapsed):
             self._check_invoice_end(stream, event)
+        elif isinstance(event, PayoutEvent):
+            self._payouts.check(stream, event)
+        elif isinstance(event, Reconciled):
+            row = self.rows.reconciled.get(event.mint)
+            demand(version == (row.version + 1 if row else 1), f"is version {version}")
         elif isinstance(event, Collected):
             worth = sum(self._worth_msat(proof) for proof in event.proofs)
-            _demand(event.token_msat == worth, "was collected at another amount than issued")
+            demand(event.token_msat == worth, "was collected at another amount than issued")
 
     def _before(self, stream: UUID) -> tuple[str, int]:
         """Return what a movement is just now, and its newest version."""
@@ -165,14 +175,14 @@ class Auditor:
             return
         claim = self._claims.pop(stream)
         if isinstance(event, Credited):
-            proofs_msat = _total(event.proofs) * _unit_msat(event.unit)
+            proofs_msat = total(event.proofs) * unit_msat(event.unit)
             begun = (claim.account_id, claim.mint, claim.unit, claim.face_msat)
             ended = (event.account_id, event.mint, event.unit, event.face_msat)
             worth = event.face_msat - event.fee_msat
-            _demand(begun == ended, "credits another token than was received")
-            _demand(event.credited_msat == worth, "credits another amount than came in")
-            _demand(event.credited_msat == proofs_msat, "credits what no proof is worth")
-            _demand(event.fee_msat >= 0, "took a fee of less than 0")
+            demand(begun == ended, "credits another token than was received")
+            demand(event.credited_msat == worth, "credits another amount than came in")
+            demand(event.credited_msat == proofs_msat, "credits what no proof is worth")
+            demand(event.fee_msat >= 0, "took a fee of less than 0")
         elif not event.final:
             self._refused[stream] = version
 
@@ -183,50 +193,46 @@ class Auditor:
         if isinstance(event, Started):
             self._check_draft(draft)
         elif isinstance(event, Redrafted):
-            _demand(before is not None and _alike(draft, before), "changes what is refunded")
+            demand(before is not None and _alike(draft, before), "changes what is refunded")
         else:
-            _demand(draft == before, "ends another refund than was begun")
+            demand(draft == before, "ends another refund than was begun")
         if isinstance(event, Started | Redrafted):
             self._drafts[stream] = draft
         if isinstance(event, Issued):
             amounts = tuple(proof.amount for proof in event.proofs)
-            _demand(amounts == draft.plan.amounts, "was signed for other amounts")
+            demand(amounts == draft.plan.amounts, "was signed for other amounts")
 
     def _check_bill(self, stream: UUID, event: InvoiceOpened | InvoicePlanned) -> None:
         bill = self._bills.setdefault(stream, event.bill)
-        _demand(event.bill == bill, "changes what is to be paid")
+        demand(event.bill == bill, "changes what is to be paid")
         if isinstance(event, InvoicePlanned):
-            _demand(sum(event.plan.amounts) == bill.amount, "mints another amount")
+            demand(sum(event.plan.amounts) == bill.amount, "mints another amount")
 
     def _check_invoice_end(self, stream: UUID, event: InvoiceCredited | InvoiceLapsed) -> None:
         bill = self._bills.pop(stream)
         begun, ended = (bill.account_id, bill.mint), (event.account_id, event.mint)
-        _demand(begun == ended, "ends another invoice than was opened")
+        demand(begun == ended, "ends another invoice than was opened")
         if isinstance(event, InvoiceCredited):
-            proofs_msat = _total(event.proofs) * _unit_msat(event.unit)
-            _demand(event.credited_msat == proofs_msat, "credits what no proof is worth")
-            _demand(event.credited_msat == bill.amount_msat, "credits another amount")
+            proofs_msat = total(event.proofs) * unit_msat(event.unit)
+            demand(event.credited_msat == proofs_msat, "credits what no proof is worth")
+            demand(event.credited_msat == bill.amount_msat, "credits another amount")
 
     def _check_draft(self, draft: Draft) -> None:
-        for spent in draft.inputs:
-            row = self.rows.proofs.get(spent.key)
-            if row is None or (row.mint, row.unit) != (draft.mint, draft.unit):
-                raise LedgerBrokenError("spends a proof that is not there")
-            _demand(row.state == FREE, f"spends a proof that is {row.state}")
-            _demand(row.amount == spent.amount, "spends a proof at another amount")
-        unit_msat, amounts = _unit_msat(draft.unit), draft.plan.amounts
-        inputs_msat = _total(draft.inputs) * unit_msat
-        outputs_msat = sum(amounts) * unit_msat
-        token_msat = sum(amounts[: draft.send_count]) * unit_msat
-        _demand(inputs_msat == outputs_msat + draft.fee_msat, "makes more than it spends")
-        _demand(token_msat == draft.token_msat, "makes a token of another amount")
+        demand_free(self.rows, draft.mint, draft.unit, draft.inputs)
+        demand_surplus(self.rows, draft.account_id, draft.taken_msat)
+        each_msat, amounts = unit_msat(draft.unit), draft.plan.amounts
+        inputs_msat = total(draft.inputs) * each_msat
+        outputs_msat = sum(amounts) * each_msat
+        token_msat = sum(amounts[: draft.send_count]) * each_msat
+        demand(inputs_msat == outputs_msat + draft.fee_msat, "makes more than it spends")
+        demand(token_msat == draft.token_msat, "makes a token of another amount")
         taken_msat = draft.token_msat + draft.fee_msat
-        _demand(draft.taken_msat == taken_msat, "takes another amount than it gives")
-        _demand(draft.fee_msat >= 0, "takes a fee of less than 0")
+        demand(draft.taken_msat == taken_msat, "takes another amount than it gives")
+        demand(draft.fee_msat >= 0, "takes a fee of less than 0")
 
     def _worth_msat(self, spent: Spent) -> int:
         row = self.rows.proofs.get(spent.key)
-        return row.amount * _unit_msat(row.unit) if row else 0
+        return row.amount * unit_msat(row.unit) if row else 0
 
 
 def _is_plain(usage: Metered) -> bool:
@@ -270,17 +276,3 @@ def _alike(draft: Draft, before: Draft) -> bool:
     """Tell whether two drafts differ in their outputs' keyset and counters at most."""
     same_amounts = draft.plan.amounts == before.plan.amounts
     return same_amounts and msgspec.structs.replace(draft, plan=before.plan) == before
-
-
-def _unit_msat(unit: str) -> int:
-    _demand(unit in MSAT_PER_UNIT, f"is counted in {unit}")
-    return MSAT_PER_UNIT[unit]
-
-
-def _total(proofs: Sequence[Spent | Signed]) -> int:
-    return sum(proof.amount for proof in proofs)
-
-
-def _demand(holds: bool, otherwise: str) -> None:  # noqa: FBT001  (reads as a sentence)
-    if not holds:
-        raise LedgerBrokenError(otherwise)

@@ -14,7 +14,10 @@ from app.store.tables import (
     OPEN_MOVEMENT,
     POSTGRES_TYPES,
     PROOF,
+    RECONCILED,
+    TOTALS,
     GuardTable,
+    totals_of,
 )
 from domain.command import Needs
 from domain.guards import FREE, NO_ACCOUNT, AccountRow, GuardRows
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 
 LOG_LOCK = 0x7A11_571C
 """Advisory lock that orders the log: who inserts events holds it until its commit."""
+
+OWNERS_LOCK = "owner"
 
 TYPES = {**POSTGRES_TYPES, "bytes": "bytea"}
 EVENT = ("uuid", "int", "text", "bytes")
@@ -65,6 +70,7 @@ READ = {
         (OPEN_HOLD, ""),
         (KEYSET_COUNTER, ""),
         (OPEN_MOVEMENT, ""),
+        (RECONCILED, ""),
     )
 }
 UPSERT = {
@@ -92,6 +98,7 @@ def load(db: psycopg.Connection[tuple[Any, ...]], commands: Sequence[Command]) -
         (OPEN_HOLD, needs.holds),
         (KEYSET_COUNTER, needs.keysets),
         (OPEN_MOVEMENT, needs.movements),
+        (RECONCILED, needs.reconciled),
     )
     # Locks are taken in one order everywhere, so that two
     # batches wait for each other in a line and never in a circle.
@@ -108,6 +115,9 @@ def load(db: psycopg.Connection[tuple[Any, ...]], commands: Sequence[Command]) -
         _load_proofs(db, rows, "mint = %s AND unit = %s AND state = %s", (mint, unit, FREE))
     for movement in needs.proofs_of:
         _load_proofs(db, rows, "movement_id = %s", (movement,))
+    if needs.totals:
+        rows.see_totals(totals_of(db.execute(TOTALS.replace("?", "%s"), (FREE,))))
+        rows.reconciled.rows.update(map(RECONCILED.build, db.execute(RECONCILED.select())))
     return rows
 
 
@@ -154,6 +164,9 @@ def insert_events(
 def _numbers(needs: Needs) -> list[int]:
     """Return the locks of keysets and purses: they are not rows, which may not exist yet."""
     names = {*needs.keysets, *(f"{mint} {unit}" for mint, unit in needs.purses)}
+    if needs.totals or needs.surplus:
+        # Whoever draws waits for whoever draws: two must not draw the same surplus.
+        names.add(OWNERS_LOCK)
     return sorted({LOG_LOCK << 32 | crc32(name.encode()) for name in names})
 
 

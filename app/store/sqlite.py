@@ -27,10 +27,13 @@ from app.store.tables import (
     OPEN_HOLD,
     OPEN_MOVEMENT,
     PROOF,
+    RECONCILED,
     SQLITE_TYPES,
+    TOTALS,
     GuardTable,
     Identities,
     create_table,
+    totals_of,
     write_lines,
 )
 from domain.batch import Answer, decide
@@ -69,7 +72,7 @@ APPEND_ONLY = (
 READ = {
     table.name: f"SELECT {', '.join(table.names)} FROM json_each(?)"
     f" CROSS JOIN {table.name} ON {table.keys[0]} = value"
-    for table in (BALANCE, OPEN_HOLD, OPEN_MOVEMENT, KEYSET_COUNTER)
+    for table in (BALANCE, OPEN_HOLD, OPEN_MOVEMENT, KEYSET_COUNTER, RECONCILED)
 }
 """The rows of a JSON list of keys; a statement for each key takes thrice as long."""
 UPSERT = {
@@ -305,6 +308,11 @@ def _load(db: sqlite3.Connection, commands: Sequence[Command]) -> GuardRows:
         _load_proofs(db, rows, "mint = ? AND unit = ? AND state = ?", (mint, unit, FREE))
     for movement in needs.proofs_of:
         _load_proofs(db, rows, "movement_id = ?", (movement.hex,))
+    if needs.totals:
+        rows.see_totals(totals_of(db.execute(TOTALS, (FREE,))))
+        rows.reconciled.rows.update(map(RECONCILED.build, db.execute(RECONCILED.select())))
+    else:
+        _load_keys(db, rows, RECONCILED, needs.reconciled, known)
     return rows
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -16,11 +17,14 @@ from domain.guards import (
     ProofKey,
     ProofRow,
     RateRow,
+    ReconciledRow,
     Table,
+    Totals,
 )
+from domain.msat import MSAT_PER_UNIT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from projections.sheet import Sheet
 
@@ -205,8 +209,43 @@ NEWEST_RATE = GuardTable(
     lambda key, row: (key, row[0], row[1].isoformat()),
     lambda values, _identify=_uuid: (values[0], RateRow(values[1], _time(values[2]))),
 )
+RECONCILED = GuardTable(
+    "reconciled",
+    "reconciled",
+    1,
+    (("mint", "text"), ("version", "int"), ("unexplained_msat", "int"), ("at", "time")),
+    lambda key, row: (key, row[0], row[1], row[2].isoformat()),
+    lambda values, _identify=_uuid: (
+        values[0],
+        ReconciledRow(values[1], values[2], _time(values[3])),
+    ),
+)
 
-GUARD_TABLES = (BALANCE, OPEN_HOLD, OPEN_MOVEMENT, KEYSET_COUNTER, PROOF, NEWEST_RATE)
+GUARD_TABLES = (
+    BALANCE,
+    OPEN_HOLD,
+    OPEN_MOVEMENT,
+    KEYSET_COUNTER,
+    PROOF,
+    NEWEST_RATE,
+    RECONCILED,
+)
+
+# One statement, so that both sums are of one moment: each commit keeps them in step.
+TOTALS = (
+    "SELECT 'owed', mint, '', SUM(available_msat + held_msat) FROM balance GROUP BY mint"
+    " UNION ALL SELECT 'free', mint, unit, SUM(amount) FROM proof WHERE state = ?"
+    " GROUP BY mint, unit"
+)
+
+
+def totals_of(found: Iterable[tuple[Any, ...]]) -> Totals:
+    """Return what the rows of `TOTALS` say."""
+    sums: dict[str, Counter[str]] = {"owed": Counter(), "free": Counter()}
+    for side, mint, unit, amount in found:
+        sums[side][mint] += int(amount) * (MSAT_PER_UNIT[unit] if unit else 1)
+    return Totals(sums["owed"], sums["free"])
+
 
 FOLLOWER = create_table(
     "follower", (("name", "text"), ("position", "int")), 1, {"text": "TEXT", "int": "BIGINT"}

@@ -28,6 +28,10 @@ HOUSE = {
     "tokens:outstanding": "Liabilities:Tokens:Outstanding",
     "house:earned": "Income:Earned",
     "house:shortfall": "Expenses:Shortfall",
+    "lightning:in_flight": "Liabilities:Lightning:InFlight",
+    "house:drawn": "Equity:Drawn",
+    "house:fees:lightning": "Expenses:Fees:Lightning",
+    "house:fees:mint": "Expenses:Fees:Mint",
 }
 TEXT_MAX = 200
 MARK_CHARS = 8

@@ -79,6 +79,11 @@ MOVED_MSAT = {
     "invoice.planned": [],
     "invoice.credited": [100_000],
     "invoice.lapsed": [],
+    "payout.started": [55_000],
+    "payout.paid": [50_000, 3_000, 2_000],
+    "payout.abandoned": [],
+    "payout.cancelled": [1_000, 54_000],
     "rate.observed": [],
     "prices.adopted": [],
+    "mint.reconciled": [],
 }

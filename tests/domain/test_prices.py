@@ -4,6 +4,7 @@ from domain.command import Needs
 from domain.guards import GuardRows
 from domain.identity import prices_of_version
 from domain.prices import AdoptPrices, PricesAdopted
+from projections.guard import TABLES
 from tests.domain.given import LATER, made
 
 DOCUMENT: dict[str, object] = {"models": [], "aliases": {}, "flat": None}
@@ -29,4 +30,4 @@ def test_a_price_list_neither_reads_nor_changes_a_guard_row() -> None:
     made(ADOPT, rows)
 
     assert needs == Needs()
-    assert not any(table.changed for table in vars(rows).values())
+    assert not any(getattr(rows, name).changed for name in TABLES)

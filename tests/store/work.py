@@ -11,6 +11,7 @@ from domain.ledger import Ledger
 from domain.msat import Msat
 from domain.refund import Issued, Purse, Started, split
 from projections.follow import verify
+from projections.guard import TABLES
 from tests.domain.given import KEYSET, MINT, TERMS, USAGE, signed
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def a_day(store: Store, account_id: UUID) -> None:
 
 def tables(rows: GuardRows) -> dict[str, object]:
     """Guard rows as something that can be compared."""
-    return {name: dict(table.rows) for name, table in vars(rows).items()}
+    return {name: dict(getattr(rows, name).rows) for name in TABLES}
 
 
 def silent(_done: int, _of: int) -> None:
