@@ -4,6 +4,10 @@ GatewayError
 ├── RefusedError               certainly not done: undo
 │   ├── UnreachableError       the connection was never made
 │   ├── AddressBarredError     an address that no stranger may send us to
+│   ├── RecipientError         who is to be paid cannot be: nothing was paid
+│   │   ├── RecipientFormatError   not a Lightning address or LNURL at all
+│   │   ├── RecipientAmountError   takes payments, but not of this amount
+│   │   └── RecipientAnswerError   the recipient's server answers with nothing payable
 │   └── MintRefusedError       the mint said no
 └── OutcomeUnknownError        perhaps done: keep, ask again
     ├── FetchBrokenError       a stranger's server was asked, and gave no whole answer
@@ -48,6 +52,37 @@ class AddressBarredError(RefusedError):
     def __init__(self, reason: str) -> None:
         super().__init__(f"no connection is made there: {reason}")
         self.reason = reason
+
+
+class RecipientError(RefusedError):
+    """A Lightning address or LNURL cannot be paid; nothing was paid.
+
+    `reason` is in words of ours: whatever the recipient's server wrote is repeated nowhere.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class RecipientFormatError(RecipientError):
+    """The text is no Lightning address (LUD-16) and no LNURL (LUD-01, LUD-17)."""
+
+
+class RecipientAmountError(RecipientError):
+    """The recipient takes payments from `min_msat` to `max_msat`, and this is none."""
+
+    def __init__(self, *, min_msat: int, max_msat: int) -> None:
+        super().__init__(f"The recipient takes {min_msat} to {max_msat} msat at once.")
+        self.min_msat = min_msat
+        self.max_msat = max_msat
+
+
+class RecipientAnswerError(RecipientError):
+    """The recipient's server does not answer as LNURL-pay does (LUD-06)."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The recipient's server {reason}.")
 
 
 class FetchBrokenError(OutcomeUnknownError):
