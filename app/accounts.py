@@ -16,8 +16,8 @@ from app.store.errors import StoreError
 from app.store.opening import SQLITE
 from app.terminal import Progress, database_option, open_store_or_exit
 from domain.errors import LedgerError, PricingError
+from domain.exact import exact
 from domain.price_list import from_models_json
-from domain.pricing import exact
 from projections.chain import Stored
 from projections.chart import NotToldError, read_chart
 from projections.export import tables

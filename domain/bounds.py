@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from domain.errors import InvalidBoundError, PricingError
+from domain.errors import PricingError
+from domain.request import (
+    IMAGES_MAX,
+    choices_of,
+    image_size_of,
+    is_opaque,
+    mappings,
+    part_types,
+    prompts_in,
+    searches_of,
+    turns_of,
+    whole_number,
+    written_max,
+)
 
-TOKENS_MAX = 10_000_000
-CHOICES_MAX = 128
-COMPLETION_TOKENS_DEFAULT = 32_000
 CONTEXT_TOKENS_DEFAULT = 128_000
 IMAGE_TOKENS_MAX = 5_000
-WEB_SEARCHES_MAX = 10
-IMAGES_MAX = 10
+SECONDS_MAX_DEFAULT = 7_200
+AUDIO_TOKENS_PER_SECOND_MAX = 50
+# Twenty a second, of a voice that speaks at a quarter of its speed.
+SPOKEN_TOKENS_PER_CHARACTER_MAX = 20
+SPOKEN_TOKENS_PAUSE = 1_000
 
-Kind = Literal["text", "images", "verdict"]
-"""What a request asks for; a verdict, as moderations give, has no words of its own."""
+Kind = Literal["text", "images", "verdict", "speech", "recording", "count"]
+"""What a request asks for: words, pictures, a voice, or what a recording says.
 
-COMPLETION_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+A verdict, as moderations give, has no words of its own; to count tokens reads none.
+"""
+
 IMAGE_PARTS = frozenset({"image_url", "input_image", "image"})
 OPAQUE_PARTS = frozenset(
     {"document", "file", "input_file", "input_video", "item_reference", "video_url"}
 )
-OPAQUE_MEMBERS = ("previous_response_id", "conversation")
+FILES_READ = ("image", "image[]", "mask")
 
 
 class Window(Protocol):
@@ -37,6 +52,10 @@ class Window(Protocol):
     @property
     def max_completion_tokens(self) -> int | None:
         """The answer alone."""
+
+    @property
+    def max_seconds(self) -> int | None:
+        """How long a recording may be, in seconds."""
 
 
 class Counts(Protocol):
@@ -70,13 +89,46 @@ class Counts(Protocol):
     def web_searches(self) -> int:
         """Searches made."""
 
+    @property
+    def seconds(self) -> int:
+        """Seconds of a recording, a begun one counted whole."""
+
+    @property
+    def characters(self) -> int:
+        """Characters that were spoken."""
+
+    @property
+    def audio_tokens(self) -> int:
+        """Of the prompt: heard."""
+
+    @property
+    def spoken_tokens(self) -> int:
+        """Of the completion: spoken."""
+
+    @property
+    def long_cache_tokens(self) -> int:
+        """Of those written to a cache: to one that keeps them for an hour."""
+
+    @property
+    def image_size(self) -> str:
+        """Of which size and quality images were asked for; empty if nobody said."""
+
+    @property
+    def upstream_usd(self) -> str:
+        """What the upstream asks for it, in dollars, if it is charged by that; a decimal."""
+
+    @property
+    def markup(self) -> str:
+        """What that is multiplied by."""
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What one request used up, as the upstream counted it (or as we had to estimate it).
 
-    `cached_tokens` and `cache_write_tokens` are parts of `prompt_tokens`, and
-    `reasoning_tokens` of `completion_tokens`.
+    `cached_tokens`, `cache_write_tokens` and `audio_tokens` are parts of `prompt_tokens`,
+    `reasoning_tokens` and `spoken_tokens` of `completion_tokens`, `long_cache_tokens` of
+    `cache_write_tokens`. What was heard may come from the cache, too.
     """
 
     prompt_tokens: int = 0
@@ -87,11 +139,22 @@ class Usage:
     images: int = 0
     web_searches: int = 0
     estimated: bool = False
+    seconds: int = 0
+    characters: int = 0
+    audio_tokens: int = 0
+    spoken_tokens: int = 0
+    long_cache_tokens: int = 0
+    image_size: str = ""
+    upstream_usd: str = ""
+    markup: str = ""
 
     def __post_init__(self) -> None:
         if (
             min(self.cached_tokens, self.cache_write_tokens, self.reasoning_tokens) < 0
-            or min(self.images, self.web_searches) < 0
+            or min(self.images, self.web_searches, self.seconds, self.characters) < 0
+            or not 0 <= self.audio_tokens <= self.prompt_tokens
+            or not 0 <= self.spoken_tokens <= self.completion_tokens
+            or not 0 <= self.long_cache_tokens <= self.cache_write_tokens
             or self.cached_tokens + self.cache_write_tokens > self.prompt_tokens
             or self.reasoning_tokens > self.completion_tokens
         ):
@@ -111,42 +174,104 @@ class Bounds:
     images: int = 0
     web_searches: int = 0
     context_tokens_max: int | None = None
+    seconds: int = 0
+    characters: int = 0
+    image_size: str = ""
 
     @classmethod
     def of_request(
         cls,
         document: Mapping[str, object],
-        body_bytes: int,
+        prompt_bytes: int,
         window: Window,
         kind: Kind = "text",
     ) -> Bounds:
-        """Return the bounds of the request `document`, whose body has `body_bytes`.
+        """Return the bounds of the request `document`, which has `prompt_bytes` of text.
 
-        A token of a byte-level vocabulary is at least one byte, so that the body's length
+        A token of a byte-level vocabulary is at least one byte, so that the text's length
         bounds the prompt; a picture or a file named by its address does not show its size,
         and is given an allowance or the whole context. Raises `InvalidBoundError`.
         """
-        prompts = _prompts(document)
-        parts = list(_part_types(document))
-        images = sum(part in IMAGE_PARTS for part in parts)
-        prompt_tokens = body_bytes + images * IMAGE_TOKENS_MAX
-        if any(part in OPAQUE_PARTS for part in parts) or _is_opaque(document):
-            prompt_tokens = max(prompt_tokens, window.context_length or CONTEXT_TOKENS_DEFAULT)
-        completion_tokens = _completion_tokens_max(document, window)
         if kind == "images":
-            images = _whole(document, "n", IMAGES_MAX) or 1
-        elif kind == "verdict":
+            return cls._of_images(document, prompt_bytes, window)
+        if kind == "speech":
+            return cls._of_speech(document, prompt_bytes, window)
+        if kind == "recording":
+            return cls._of_recording(document, prompt_bytes, window)
+        if kind == "count":
+            return cls(0, 0)
+        return cls._of_text(document, prompt_bytes, window, is_mute=kind == "verdict")
+
+    @classmethod
+    def _of_text(
+        cls, document: Mapping[str, object], prompt_bytes: int, window: Window, *, is_mute: bool
+    ) -> Bounds:
+        prompts, turns = prompts_in(document), turns_of(document)
+        parts = list(part_types(document))
+        images = sum(part in IMAGE_PARTS for part in parts)
+        prompt_tokens = prompt_bytes + images * IMAGE_TOKENS_MAX
+        if any(part in OPAQUE_PARTS for part in parts) or is_opaque(document):
+            prompt_tokens = max(prompt_tokens, window.context_length or CONTEXT_TOKENS_DEFAULT)
+        completion_tokens = written_max(document, window)
+        if is_mute:
             completion_tokens = 0
         if window.context_length:
             prompt_tokens = min(prompt_tokens, window.context_length * prompts)
             completion_tokens = min(completion_tokens, window.context_length)
         return cls(
+            prompt_tokens_max=prompt_tokens * turns,
+            completion_tokens_max=completion_tokens,
+            choices=prompts * choices_of(document),
+            images=images,
+            web_searches=searches_of(document),
+            context_tokens_max=window.context_length if prompts == turns == 1 else None,
+        )
+
+    @classmethod
+    def _of_images(
+        cls, document: Mapping[str, object], prompt_bytes: int, window: Window
+    ) -> Bounds:
+        # An edit reads what it changes closely: up to twice as many tokens as a chat would.
+        read = sum(len(list(mappings(document.get(name)))) for name in FILES_READ)
+        prompt_tokens = prompt_bytes + 2 * read * IMAGE_TOKENS_MAX
+        completion_tokens = written_max(document, window)
+        if window.context_length:
+            prompt_tokens = min(prompt_tokens, window.context_length)
+            completion_tokens = min(completion_tokens, window.context_length)
+        return cls(
             prompt_tokens_max=prompt_tokens,
             completion_tokens_max=completion_tokens,
-            choices=prompts * _choices(document),
-            images=images,
-            web_searches=_web_searches(document),
-            context_tokens_max=window.context_length if prompts == 1 else None,
+            choices=choices_of(document),
+            images=whole_number(document, "n", IMAGES_MAX) or 1,
+            context_tokens_max=window.context_length,
+            image_size=image_size_of(document),
+        )
+
+    @classmethod
+    def _of_speech(
+        cls, document: Mapping[str, object], prompt_bytes: int, window: Window
+    ) -> Bounds:
+        text = document.get("input")
+        characters = len(text) if isinstance(text, str) else 0
+        spoken = SPOKEN_TOKENS_PAUSE + SPOKEN_TOKENS_PER_CHARACTER_MAX * characters
+        return cls(
+            prompt_tokens_max=prompt_bytes,
+            completion_tokens_max=min(spoken, window.max_completion_tokens or spoken),
+            characters=characters,
+        )
+
+    @classmethod
+    def _of_recording(
+        cls, document: Mapping[str, object], prompt_bytes: int, window: Window
+    ) -> Bounds:
+        longest = window.max_seconds or SECONDS_MAX_DEFAULT
+        file = document.get("file")
+        shown = file.get("seconds_max") if isinstance(file, Mapping) else None
+        seconds = min(shown, longest) if isinstance(shown, int) else longest
+        return cls(
+            prompt_tokens_max=prompt_bytes + seconds * AUDIO_TOKENS_PER_SECOND_MAX,
+            completion_tokens_max=written_max({}, window),
+            seconds=seconds,
         )
 
     def admit(self, usage: Usage) -> bool:
@@ -159,99 +284,7 @@ class Bounds:
             and usage.completion_tokens <= self.choices * written_max
             and usage.images <= self.images
             and usage.web_searches <= self.web_searches
+            and usage.seconds <= self.seconds
+            and usage.characters <= self.characters
+            and usage.image_size in {"", self.image_size}
         )
-
-
-def _whole(document: Mapping[str, object], name: str, maximum: int) -> int | None:
-    """Return the member `name`, a whole number from 1 to `maximum`; None if not given."""
-    value = document.get(name)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidBoundError(name)
-    if not 1 <= value <= maximum:
-        raise InvalidBoundError(name, f"must be an integer from 1 to {maximum}")
-    return value
-
-
-def _completion_tokens_max(document: Mapping[str, object], window: Window) -> int:
-    given = [_whole(document, name, TOKENS_MAX) for name in COMPLETION_LIMITS]
-    # Which of several the upstream will obey is not known here: the larger is the bound.
-    return (
-        max((limit for limit in given if limit is not None), default=0)
-        or window.max_completion_tokens
-        or window.context_length
-        or COMPLETION_TOKENS_DEFAULT
-    )
-
-
-def _choices(document: Mapping[str, object]) -> int:
-    """Answers to each prompt; those that `best_of` throws away are paid for too."""
-    return max(_whole(document, name, CHOICES_MAX) or 1 for name in ("n", "best_of"))
-
-
-def _prompts(document: Mapping[str, object]) -> int:
-    """Prompts in one body: legacy completions and embeddings take a list of them."""
-    for name in ("prompt", "input"):
-        value = document.get(name)
-        if isinstance(value, list) and all(isinstance(each, (str, list)) for each in value):
-            return max(1, len(value))
-    return 1
-
-
-def _part_types(document: Mapping[str, object]) -> Iterator[object]:
-    """Yield the type of every message, item and part of them, chat or Responses.
-
-    What a tool of the client has put out may hold pictures and files, too.
-    """
-    for name in ("messages", "input"):
-        for message in _mappings(document.get(name)):
-            yield from _type_of(message)
-            for part in (*_mappings(message.get("content")), *_mappings(message.get("output"))):
-                yield from _type_of(part)
-
-
-def _mappings(value: object) -> Iterator[Mapping[str, object]]:
-    """Yield the objects in a list, or the one that stands in its place."""
-    for each in value if isinstance(value, list) else (value,):
-        if isinstance(each, Mapping):
-            yield each
-
-
-def _type_of(part: Mapping[str, object]) -> Iterator[str]:
-    kind = part.get("type")
-    if isinstance(kind, str):
-        # A picture of a screen is a picture.
-        yield "input_image" if kind == "computer_screenshot" else kind
-
-
-def _is_opaque(document: Mapping[str, object]) -> bool:
-    """Tell whether a request has the model read what does not stand in it.
-
-    What was said before, a prompt that is kept at the upstream, what a search finds.
-    """
-    return (
-        _any_given(document, OPAQUE_MEMBERS)
-        or isinstance(document.get("prompt"), Mapping)
-        or _search_tool(document) is not None
-    )
-
-
-def _search_tool(document: Mapping[str, object]) -> Mapping[str, object] | None:
-    for tool in _mappings(document.get("tools")):
-        if str(tool.get("type")).startswith("web_search"):
-            return tool
-    return None
-
-
-def _web_searches(document: Mapping[str, object]) -> int:
-    """Count the searches a request invites: one by option or plugin, several by tool."""
-    tool = _search_tool(document)
-    if tool is None:
-        return int(_any_given(document, ("web_search_options", "plugins")))
-    calls = _whole(document, "max_tool_calls", TOKENS_MAX) or WEB_SEARCHES_MAX
-    return min(calls, _whole(tool, "max_uses", WEB_SEARCHES_MAX) or WEB_SEARCHES_MAX)
-
-
-def _any_given(document: Mapping[str, object], names: tuple[str, ...]) -> bool:
-    return any(document.get(name) is not None for name in names)

@@ -25,7 +25,7 @@ from domain.guards import GuardRows, HoldRow
 
 
 class Metered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What an upstream says, or we estimate, that a request used."""
+    """What an upstream says, or we estimate, that a request used; see `Usage`."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -35,6 +35,14 @@ class Metered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     images: int = 0
     web_searches: int = 0
     estimated: bool = False
+    seconds: int = 0
+    characters: int = 0
+    audio_tokens: int = 0
+    spoken_tokens: int = 0
+    long_cache_tokens: int = 0
+    image_size: str = ""
+    upstream_usd: str = ""
+    markup: str = ""
 
 
 class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

@@ -8,12 +8,13 @@ from types import MappingProxyType
 from typing import Any
 
 from domain.errors import PricingError
+from domain.exact import exact
 from domain.msat import MSAT_PER_SAT
-from domain.pricing import COMPONENTS, ModelPrice, MsatPerUsd, PriceBook, exact
+from domain.pricing import COMPONENTS, ModelPrice, MsatPerUsd, PriceBook
 
 REQUIRED = ("prompt", "completion")
-# OpenRouter writes "0" for reasoning that is not priced apart from the completion.
-ZERO_IS_ABSENT = frozenset({"internal_reasoning"})
+# OpenRouter writes "0" for what is not priced apart from the prompt or the completion.
+ZERO_IS_ABSENT = frozenset({"audio", "audio_output", "internal_reasoning"})
 FLAT_ID = "*"
 PROMPT_TOKENS_DEFAULT = 1_000_000
 COMPLETION_TOKENS_DEFAULT = 32_000
@@ -147,12 +148,17 @@ class _Reader:
             return
         top = entry.get("top_provider")
         prices = {each: self._component(name, each, pricing) for each in COMPONENTS}
+        given: dict[str, Any] = {
+            each: price for each, price in prices.items() if price is not None
+        }
         self.models[name] = ModelPrice(
             id=name,
             currency="usd",
             context_length=self._tokens(name, "context_length", entry, top),
             max_completion_tokens=self._tokens(name, "max_completion_tokens", top),
-            **{each: price for each, price in prices.items() if price is not None},
+            max_seconds=self._tokens(name, "max_seconds", entry, top),
+            image_sizes=self._image_sizes(name, pricing),
+            **given,
         )
 
     def _component(
@@ -172,6 +178,19 @@ class _Reader:
             self._fault(model, f"pricing.{name}", "is below zero")
             return None
         return None if not price and name in ZERO_IS_ABSENT else price * self._factor
+
+    def _image_sizes(
+        self, model: str, pricing: Mapping[str, object]
+    ) -> dict[str, Fraction] | None:
+        """Return the prices of images by size, None if there are none."""
+        sizes = pricing.get("image_sizes")
+        if sizes is None:
+            return None
+        if not isinstance(sizes, Mapping) or not sizes:
+            self._fault(model, "pricing.image_sizes", "is not an object of sizes and prices")
+            return None
+        prices = {str(size): self._component(model, str(size), sizes) for size in sizes}
+        return {size: price for size, price in prices.items() if price is not None}
 
     def _tokens(self, model: str, name: str, *places: object) -> int | None:
         """Return the first whole number called `name` in `places`; 0 says nothing."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from fractions import Fraction
@@ -14,7 +13,9 @@ from types import MappingProxyType
 from typing import Any, Literal, Self
 
 from domain.bounds import Bounds, Counts, Usage
+from domain.cost import Cost
 from domain.errors import PricingError, UnknownModelError
+from domain.exact import exact
 from domain.msat import MSAT_PER_BTC, ZERO, Msat
 
 Currency = Literal["usd", "msat"]
@@ -28,24 +29,22 @@ COMPONENTS = (
     "internal_reasoning",
     "input_cache_read",
     "input_cache_write",
+    "input_cache_write_1h",
+    "audio",
+    "audio_output",
+    "second",
+    "character",
 )
+# What a price that is not given is the same as; of the others, nothing is asked.
+PARTS = {
+    "internal_reasoning": "completion",
+    "audio_output": "completion",
+    "input_cache_read": "prompt",
+    "input_cache_write": "prompt",
+    "input_cache_write_1h": "input_cache_write",
+    "audio": "prompt",
+}
 VERSION_CHARS = 16
-NUMBER = re.compile(r"-?[0-9]{1,24}(\.[0-9]{1,40})?([eE][+-]?[0-9]{1,2})?")
-
-
-def exact(number: object) -> Fraction:
-    """Read a decimal number from text, an int or a JSON float without rounding it.
-
-    A float is read by its shortest text, which is what its writer wrote. Raises
-    `ValueError` for anything else, also for text that would take long to work out.
-
-    >>> exact("0.00000015") == exact(1.5e-07) == Fraction(3, 20_000_000)
-    True
-    """
-    text = "" if isinstance(number, bool) else str(number)
-    if not isinstance(number, (str, int, float)) or NUMBER.fullmatch(text) is None:
-        raise ValueError("is not a decimal number")
-    return Fraction(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,29 +70,19 @@ class MsatPerUsd:
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
-    """What a request costs; `base`, `input` and `output` add up to `total`.
-
-    `cache_read` and `cache_write` are parts of `input`, each rounded down: together they
-    are never more than it.
-    """
-
-    total: Msat
-    base: Msat
-    input: Msat
-    output: Msat
-    cache_read: Msat = ZERO
-    cache_write: Msat = ZERO
-
-
-@dataclass(frozen=True, slots=True)
 class ModelPrice:
-    """One model's prices, in `currency`: per token, and per request, image and web search.
+    """One model's prices, in `currency`.
 
-    Where `input_cache_read` or `input_cache_write` is None, such tokens cost as much as
-    other prompt tokens; where `internal_reasoning` is None, as other completion tokens.
-    A price that is given replaces that of the whole they are a part of: no token is
-    paid for twice.
+    Per token, and per request, image, web search, second of a recording and character
+    spoken.
+
+    Where `input_cache_read`, `input_cache_write` or `audio` is None, such tokens cost as
+    much as other prompt tokens; where `internal_reasoning` or `audio_output` is None, as
+    other completion tokens. A price that is given replaces that of the whole they are a
+    part of: no token is paid for twice.
+
+    `image_sizes` are the prices of images by "QUALITY SIZE" or by size; an image of another
+    one costs `image` or, where that is nothing, the dearest of them.
     """
 
     id: str
@@ -108,10 +97,18 @@ class ModelPrice:
     input_cache_write: Fraction | None = None
     context_length: int | None = None
     max_completion_tokens: int | None = None
+    input_cache_write_1h: Fraction | None = None
+    audio: Fraction | None = None
+    audio_output: Fraction | None = None
+    second: Fraction | None = None
+    character: Fraction | None = None
+    max_seconds: int | None = None
+    image_sizes: Mapping[str, Fraction] | None = None
 
     def __post_init__(self) -> None:
-        for name in COMPONENTS:
-            if getattr(self, name) is not None and getattr(self, name) < 0:
+        prices = {name: getattr(self, name) for name in COMPONENTS}
+        for name, price in {**prices, **(self.image_sizes or {})}.items():
+            if price is not None and price < 0:
                 raise PricingError(f"The price '{name}' of model '{self.id}' is below zero.")
 
     def component(self, name: str) -> Fraction:
@@ -119,7 +116,13 @@ class ModelPrice:
         price: Fraction | None = getattr(self, name)
         if price is not None:
             return price
-        return self.completion if name == "internal_reasoning" else self.prompt
+        return self.component(PARTS[name]) if name in PARTS else Fraction(0)
+
+    def image_of_size(self, size: str) -> Fraction:
+        """Return what an image of a "QUALITY SIZE", or of a size, costs."""
+        sizes = self.image_sizes or {}
+        found = sizes.get(size, sizes.get(size.rpartition(" ")[2]))
+        return self.image or max(sizes.values(), default=self.image) if found is None else found
 
     def at(self, rate: MsatPerUsd | None) -> Tariff:
         """Return these prices in msat; a price in dollars needs a `rate`."""
@@ -129,9 +132,20 @@ class ModelPrice:
                 raise PricingError("A price in dollars needs a rate of exchange.")
             factor = rate.value
         prices = {name: self.component(name) * factor for name in COMPONENTS}
-        denominator = lcm(*(price.denominator for price in prices.values()))
+        sizes = {size: self.image_of_size(size) * factor for size in self.image_sizes or ()}
+        if sizes:
+            prices["image"] = self.image_of_size("") * factor
+        every = (*prices.values(), *sizes.values())
+        denominator = lcm(*(price.denominator for price in every))
         numerators = {name: int(price * denominator) for name, price in prices.items()}
-        return Tariff(price=self, rate=rate, denominator=denominator, **numerators)
+        image_sizes = {size: int(price * denominator) for size, price in sizes.items()}
+        return Tariff(
+            price=self,
+            rate=rate,
+            denominator=denominator,
+            image_sizes=image_sizes,
+            **numerators,
+        )
 
     def cost(self, usage: Usage, rate: MsatPerUsd | None) -> Cost:
         """Return what `usage` costs; whoever prices many requests keeps a `Tariff`."""
@@ -160,50 +174,88 @@ class Tariff:
     internal_reasoning: int
     input_cache_read: int
     input_cache_write: int
+    input_cache_write_1h: int
+    audio: int
+    audio_output: int
+    second: int
+    character: int
+    image_sizes: Mapping[str, int]
 
     def cost(self, usage: Usage) -> Cost:
         """Return what `usage` costs, its exact sum rounded up once."""
-        base, with_input, with_output = self._sums(usage)
+        sums = self._sums(usage)
         # The running sums are rounded, not the parts: so the parts add up to the total.
-        base_msat, input_msat, total_msat = (
-            -(-base // self.denominator),
-            -(-with_input // self.denominator),
-            -(-with_output // self.denominator),
-        )
-        return Cost(
+        base_msat, input_msat, total_msat = (-(-each // self.denominator) for each in sums)
+        long = usage.long_cache_tokens
+        written = self.input_cache_write * (usage.cache_write_tokens - long)
+        cost = Cost(
             total=Msat(total_msat),
             base=Msat(base_msat),
             input=Msat(input_msat - base_msat),
             output=Msat(total_msat - input_msat),
             cache_read=self._part(self.input_cache_read * usage.cached_tokens),
-            cache_write=self._part(self.input_cache_write * usage.cache_write_tokens),
+            cache_write=self._part(written + self.input_cache_write_1h * long),
         )
+        return cost.scaled(self.asked_msat(usage)) if usage.upstream_usd else cost
 
     def total_msat(self, usage: Counts) -> int:
         """Return the total of `cost` alone, for whoever works out a million of them."""
+        if usage.upstream_usd:
+            return self.asked_msat(usage)
         return -(-self._sums(usage)[2] // self.denominator)
+
+    def asked_msat(self, usage: Counts) -> int:
+        """Return what the upstream itself asks for `usage`, raised by the house's margin.
+
+        Raises `PricingError` where there is no rate of exchange, or no such amount.
+        """
+        if self.rate is None:
+            raise PricingError("An upstream's price in dollars needs a rate of exchange.")
+        try:
+            usd = exact(usage.upstream_usd) * exact(usage.markup)
+        except ValueError as error:
+            raise PricingError("What the upstream asks is no decimal number.") from error
+        return Msat.ceil(usd * self.rate.value).msat
 
     def _sums(self, usage: Counts) -> tuple[int, int, int]:
         """Return the base, the base and input, and all of it, over the denominator."""
         cached, written = usage.cached_tokens, usage.cache_write_tokens
-        base = self._base(usage.images, usage.web_searches)
+        plain, unthought = (
+            usage.prompt_tokens - cached - written,
+            usage.completion_tokens - usage.reasoning_tokens,
+        )
+        # What was heard and came from the cache is paid for once, as what is cached.
+        heard, spoken = min(usage.audio_tokens, plain), min(usage.spoken_tokens, unthought)
+        base = self._base(usage)
         with_input = (
             base
-            + self.prompt * (usage.prompt_tokens - cached - written)
+            + self.prompt * (plain - heard)
+            + self.audio * heard
             + self.input_cache_read * cached
-            + self.input_cache_write * written
+            + self.input_cache_write * (written - usage.long_cache_tokens)
+            + self.input_cache_write_1h * usage.long_cache_tokens
+            + self.second * usage.seconds
+            + self.character * usage.characters
         )
         with_output = (
             with_input
-            + self.completion * (usage.completion_tokens - usage.reasoning_tokens)
+            + self.completion * (unthought - spoken)
+            + self.audio_output * spoken
             + self.internal_reasoning * usage.reasoning_tokens
         )
         return base, with_input, with_output
 
     def ceiling(self, bounds: Bounds) -> Msat:
         """Return at least the cost of any usage that `bounds` admit."""
-        prompt = max(self.prompt, self.input_cache_read, self.input_cache_write)
-        completion = bounds.choices * max(self.completion, self.internal_reasoning)
+        prompt = max(
+            self.prompt,
+            self.audio,
+            self.input_cache_read,
+            self.input_cache_write,
+            self.input_cache_write_1h,
+        )
+        dearest = max(self.completion, self.audio_output, self.internal_reasoning)
+        completion = bounds.choices * dearest
         read, written = bounds.prompt_tokens_max, bounds.completion_tokens_max
         if bounds.context_tokens_max is not None:
             # The dearer kind fills the context first; the other has what is left of it.
@@ -213,14 +265,26 @@ class Tariff:
             else:
                 read = min(read, bounds.context_tokens_max)
                 written = min(written, bounds.context_tokens_max - read)
-        base = self._base(bounds.images, bounds.web_searches)
-        return Msat(-(-(base + prompt * read + completion * written) // self.denominator))
+        image = max(self._image(bounds.image_size), self.image if bounds.images else 0)
+        whole = (
+            self.request
+            + image * bounds.images
+            + self.web_search * bounds.web_searches
+            + self.second * bounds.seconds
+            + self.character * bounds.characters
+        )
+        return Msat(-(-(whole + prompt * read + completion * written) // self.denominator))
 
     def _part(self, sum_over_denominator: int) -> Msat:
         return Msat(sum_over_denominator // self.denominator) if sum_over_denominator else ZERO
 
-    def _base(self, images: int, web_searches: int) -> int:
-        return self.request + self.image * images + self.web_search * web_searches
+    def _base(self, usage: Counts) -> int:
+        images = self._image(usage.image_size) * usage.images if usage.images else 0
+        return self.request + images + self.web_search * usage.web_searches
+
+    def _image(self, size: str) -> int:
+        sizes = self.image_sizes
+        return sizes.get(size, sizes.get(size.rpartition(" ")[2], self.image))
 
 
 @dataclass(frozen=True)
@@ -296,6 +360,10 @@ class Tariffs:
 
 def _price_document(price: ModelPrice) -> dict[str, object]:
     document = {each.name: getattr(price, each.name) for each in fields(price)}
+    if price.image_sizes:
+        document["image_sizes"] = {
+            size: str(each) for size, each in sorted(price.image_sizes.items())
+        }
     return {
         name: str(value) if isinstance(value, Fraction) else value
         for name, value in document.items()
@@ -310,6 +378,9 @@ def _price(document: object) -> ModelPrice:
         name: Fraction(value) if name in COMPONENTS else value
         for name, value in document.items()
     }
+    if members.get("image_sizes"):
+        sizes = members["image_sizes"].items()
+        members["image_sizes"] = {size: Fraction(value) for size, value in sizes}
     return ModelPrice(**members)
 
 

@@ -244,21 +244,17 @@ def _is_plain(usage: Metered) -> bool:
         and not usage.reasoning_tokens
         and not usage.images
         and not usage.web_searches
+        and not usage.seconds
+        and not usage.characters
+        and not usage.audio_tokens
+        and not usage.spoken_tokens
+        and not usage.long_cache_tokens
     )
 
 
 def usage_of(metered: Metered) -> Usage:
     """Return a recorded usage as the price list reads it; a `PricingError` if senseless."""
-    return Usage(
-        prompt_tokens=metered.prompt_tokens,
-        completion_tokens=metered.completion_tokens,
-        cached_tokens=metered.cached_tokens,
-        cache_write_tokens=metered.cache_write_tokens,
-        reasoning_tokens=metered.reasoning_tokens,
-        images=metered.images,
-        web_searches=metered.web_searches,
-        estimated=metered.estimated,
-    )
+    return Usage(**{name: getattr(metered, name) for name in Metered.__struct_fields__})
 
 
 def rate_of(btc_usd: str) -> MsatPerUsd | None:

@@ -11,10 +11,10 @@ import gevent
 from app.cashier.meter import estimate
 from app.store.errors import StoreError
 from domain.bounds import Bounds
+from domain.cost import Cost
 from domain.errors import HoldEndedError, UnknownHoldError
 from domain.hold import Metered
 from domain.msat import Msat
-from domain.pricing import Cost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -187,13 +187,4 @@ def bounds_of(
 
 def metered(usage: Usage) -> Metered:
     """Return a usage as the log keeps it."""
-    return Metered(
-        prompt_tokens=usage.prompt_tokens,
-        completion_tokens=usage.completion_tokens,
-        cached_tokens=usage.cached_tokens,
-        cache_write_tokens=usage.cache_write_tokens,
-        reasoning_tokens=usage.reasoning_tokens,
-        images=usage.images,
-        web_searches=usage.web_searches,
-        estimated=usage.estimated,
-    )
+    return Metered(**{name: getattr(usage, name) for name in Metered.__struct_fields__})

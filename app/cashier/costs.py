@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from domain.bounds import Usage
+    from domain.cost import Cost
     from domain.msat import Msat
-    from domain.pricing import Cost, MsatPerUsd
+    from domain.pricing import MsatPerUsd
 
 USD_DECIMALS = 12
 # Beside the usage these are told already, by the names of its dialect.

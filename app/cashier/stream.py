@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from app.cashier.bill import Bill
     from app.cashier.meter import StreamMeter
     from domain.bounds import Usage
-    from domain.pricing import Cost
+    from domain.cost import Cost
 
 
 class MeteredStream:

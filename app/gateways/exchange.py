@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import requests
 
 from app.gateways.errors import GatewayError, RefusedError
-from domain.pricing import exact
+from domain.exact import exact
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

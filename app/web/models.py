@@ -13,8 +13,9 @@ from app.cashier.sizing import token_sat
 from app.web.bodies import JSON_TYPE, as_json
 from app.web.refusals import ModelNotListedError
 from domain.bounds import Bounds
+from domain.exact import exact
 from domain.price_list import as_json_floats, sats_pricing
-from domain.pricing import COMPONENTS, exact
+from domain.pricing import COMPONENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

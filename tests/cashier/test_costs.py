@@ -7,8 +7,9 @@ import pytest
 
 from app.cashier.costs import cost_document, cost_headers, told, usd
 from domain.bounds import Usage
+from domain.cost import Cost
 from domain.msat import Msat
-from domain.pricing import Cost, MsatPerUsd
+from domain.pricing import MsatPerUsd
 
 RATE = MsatPerUsd.from_btc_usd(Fraction(100_000))
 COST = Cost(

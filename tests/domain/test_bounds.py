@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from domain.bounds import IMAGE_TOKENS_MAX, WEB_SEARCHES_MAX, Bounds, Usage
+from domain.bounds import IMAGE_TOKENS_MAX, SECONDS_MAX_DEFAULT, Bounds, Usage
 from domain.errors import InvalidBoundError
 from domain.pricing import ModelPrice
+from domain.request import WEB_SEARCHES_MAX
 
 PLAIN = ModelPrice(id="m", currency="usd")
 LIMITED = ModelPrice(id="m", currency="usd", context_length=10_000, max_completion_tokens=2_000)
@@ -157,7 +158,7 @@ def test_pictures_are_found_wherever_an_input_can_have_them(item: dict[str, obje
         {"prompt": {"id": "pmpt_1"}},
         {"input": [{"type": "item_reference", "id": "msg_1"}]},
         {"input": [{"type": "function_call_output", "output": [{"type": "input_file"}]}]},
-        {"tools": [{"type": "web_search"}]},
+        {"plugins": [{"id": "web"}]},
     ],
 )
 def test_what_is_read_but_not_sent_may_fill_the_context(document: dict[str, object]) -> None:
@@ -190,3 +191,108 @@ def test_a_verdict_has_no_words() -> None:
 
     assert found.completion_tokens_max == 0
     assert found.prompt_tokens_max == 100
+
+
+@pytest.mark.parametrize(
+    ("document", "turns"),
+    [
+        ({"tools": [{"type": "web_search"}]}, 1 + WEB_SEARCHES_MAX),
+        ({"tools": [{"type": "web_search_20250305", "max_uses": 3}]}, 4),
+        ({"tools": [{"type": "web_fetch_20250910", "max_uses": 2}]}, 3),
+        ({"tools": [{"type": "web_search"}], "max_tool_calls": 1}, 2),
+    ],
+)
+def test_each_use_of_a_tool_of_the_upstream_reads_the_context_again(
+    document: dict[str, object], turns: int
+) -> None:
+    found = bounds(document, LIMITED)
+
+    assert found.prompt_tokens_max == turns * 10_000
+    assert found.context_tokens_max is None
+    assert found.admit(Usage(prompt_tokens=turns * 10_000, completion_tokens=2_000))
+
+
+def test_pictures_that_a_tool_has_put_out_are_found_inside_of_its_part() -> None:
+    result = {"type": "tool_result", "content": [{"type": "image"}, {"type": "text"}]}
+
+    assert bounds(message(result)).images == 1
+
+
+def test_to_count_tokens_uses_none() -> None:
+    assert Bounds.of_request({"messages": []}, 5_000, LIMITED, "count") == Bounds(0, 0)
+
+
+@pytest.mark.parametrize(
+    ("members", "size"),
+    [
+        ({}, ""),
+        ({"size": "1024x1024"}, "1024x1024"),
+        ({"size": "1024x1792", "quality": "hd"}, "hd 1024x1792"),
+        ({"size": "auto", "quality": "auto"}, ""),
+        ({"size": "x" * 21, "quality": "<b>"}, ""),
+        ({"size": 7, "quality": ["hd"]}, "7"),
+    ],
+)
+def test_the_size_of_images_is_named_as_price_lists_do(
+    members: dict[str, object], size: str
+) -> None:
+    assert Bounds.of_request(members, 100, PLAIN, "images").image_size == size
+
+
+def test_an_edit_reads_its_pictures_closely() -> None:
+    document = {"image[]": [{"type": "file"}] * 2, "mask": [{"type": "file"}], "n": 2}
+
+    found = Bounds.of_request(document, 100, PLAIN, "images")
+
+    assert found.prompt_tokens_max == 100 + 2 * 3 * IMAGE_TOKENS_MAX
+    assert (found.images, found.context_tokens_max) == (2, None)
+
+
+@pytest.mark.parametrize(
+    ("price", "spoken"),
+    [(PLAIN, 1_000 + 20 * 12), (LIMITED, 1_240)],
+)
+def test_a_voice_is_bounded_by_its_characters(price: ModelPrice, spoken: int) -> None:
+    found = Bounds.of_request({"input": "how are you?"}, 100, price, "speech")
+
+    assert (found.characters, found.completion_tokens_max) == (12, spoken)
+    assert found.prompt_tokens_max == 100
+
+
+def test_a_voice_says_no_more_than_its_model_can() -> None:
+    found = Bounds.of_request({"input": "x" * 4_096}, 5_000, LIMITED, "speech")
+
+    assert found.completion_tokens_max == 2_000
+
+
+def test_a_voice_that_has_nothing_to_say_has_no_characters() -> None:
+    assert Bounds.of_request({"input": 5}, 100, PLAIN, "speech").characters == 0
+
+
+@pytest.mark.parametrize(
+    ("file", "limit", "seconds"),
+    [
+        ({"seconds_max": 30}, None, 30),
+        ({"seconds_max": 10**9}, None, SECONDS_MAX_DEFAULT),
+        ({"seconds_max": 10**9}, 1_500, 1_500),
+        ({"seconds_max": 30}, 1_500, 30),
+        ({}, 1_500, 1_500),
+        (None, None, SECONDS_MAX_DEFAULT),
+    ],
+)
+def test_a_recording_is_as_long_as_it_shows_or_its_model_takes(
+    file: object, limit: int | None, seconds: int
+) -> None:
+    price = ModelPrice(id="m", currency="usd", max_seconds=limit)
+
+    found = Bounds.of_request({"file": file}, 100, price, "recording")
+
+    assert found.seconds == seconds
+    assert found.prompt_tokens_max == 100 + 50 * seconds
+
+
+@pytest.mark.parametrize(
+    "usage", [Usage(seconds=1), Usage(characters=1), Usage(image_size="hd 1x1")]
+)
+def test_a_chat_is_not_charged_for_sounds(usage: Usage) -> None:
+    assert not bounds({}).admit(usage)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import assume, given
@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from domain.bounds import Bounds, Usage
 from domain.errors import PricingError, UnknownModelError
+from domain.exact import exact
 from domain.msat import Msat
 from domain.price_list import fixed, from_models_json
-from domain.pricing import ModelPrice, MsatPerUsd, PriceBook, exact
+from domain.pricing import ModelPrice, MsatPerUsd, PriceBook
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,10 +24,11 @@ RATE = MsatPerUsd.from_btc_usd(Fraction(100_000))
 
 prices = st.fractions(min_value=0, max_value=2, max_denominator=10**9)
 counts = st.integers(min_value=0, max_value=200_000)
+sizes = st.sampled_from(["hd 512x512", "512x512", "1024x1024"])
 
 
 @st.composite
-def model_prices(draw: Callable[..., Fraction]) -> ModelPrice:
+def model_prices(draw: Callable[..., Any]) -> ModelPrice:
     part = st.none() | prices
     return ModelPrice(
         id="m",
@@ -39,6 +41,12 @@ def model_prices(draw: Callable[..., Fraction]) -> ModelPrice:
         internal_reasoning=draw(part),
         input_cache_read=draw(part),
         input_cache_write=draw(part),
+        input_cache_write_1h=draw(part),
+        audio=draw(part),
+        audio_output=draw(part),
+        second=draw(part),
+        character=draw(part),
+        image_sizes=draw(st.none() | st.dictionaries(sizes, prices)),
     )
 
 
@@ -46,14 +54,21 @@ def model_prices(draw: Callable[..., Fraction]) -> ModelPrice:
 def usages(draw: Callable[..., int]) -> Usage:
     prompt, completion = draw(counts), draw(counts)
     cached = draw(st.integers(0, prompt))
+    written = draw(st.integers(0, prompt - cached))
     return Usage(
         prompt_tokens=prompt,
         completion_tokens=completion,
         cached_tokens=cached,
-        cache_write_tokens=draw(st.integers(0, prompt - cached)),
+        cache_write_tokens=written,
         reasoning_tokens=draw(st.integers(0, completion)),
         images=draw(st.integers(0, 9)),
         web_searches=draw(st.integers(0, 9)),
+        seconds=draw(counts),
+        characters=draw(counts),
+        audio_tokens=draw(st.integers(0, prompt)),
+        spoken_tokens=draw(st.integers(0, completion)),
+        long_cache_tokens=draw(st.integers(0, written)),
+        image_size=str(draw(st.just("") | sizes)),
     )
 
 
@@ -133,14 +148,23 @@ def test_cached_input_without_a_price_of_its_own_costs_the_prompt_price() -> Non
 def test_parts_of_a_cost_add_up_to_the_exact_sum_rounded_up_once(
     price: ModelPrice, usage: Usage
 ) -> None:
+    plain = usage.prompt_tokens - usage.cached_tokens - usage.cache_write_tokens
+    shown = usage.completion_tokens - usage.reasoning_tokens
+    heard, spoken = min(usage.audio_tokens, plain), min(usage.spoken_tokens, shown)
     sum_of_products = (
         price.request
-        + price.image * usage.images
+        + price.image_of_size(usage.image_size) * usage.images
         + price.web_search * usage.web_searches
-        + price.prompt * (usage.prompt_tokens - usage.cached_tokens - usage.cache_write_tokens)
+        + price.prompt * (plain - heard)
+        + price.component("audio") * heard
         + price.component("input_cache_read") * usage.cached_tokens
-        + price.component("input_cache_write") * usage.cache_write_tokens
-        + price.completion * (usage.completion_tokens - usage.reasoning_tokens)
+        + price.component("input_cache_write")
+        * (usage.cache_write_tokens - usage.long_cache_tokens)
+        + price.component("input_cache_write_1h") * usage.long_cache_tokens
+        + (price.second or 0) * usage.seconds
+        + (price.character or 0) * usage.characters
+        + price.completion * (shown - spoken)
+        + price.component("audio_output") * spoken
         + price.component("internal_reasoning") * usage.reasoning_tokens
     )
 
@@ -148,6 +172,7 @@ def test_parts_of_a_cost_add_up_to_the_exact_sum_rounded_up_once(
 
     assert cost.total == Msat.ceil(sum_of_products)
     assert cost.base + cost.input + cost.output == cost.total
+    assert price.at(None).total_msat(usage) == cost.total.msat
 
 
 @given(
@@ -171,6 +196,9 @@ def test_no_honest_usage_costs_more_than_the_ceiling(
         images=usage.images,
         web_searches=usage.web_searches,
         context_tokens_max=context,
+        seconds=usage.seconds,
+        characters=usage.characters,
+        image_size=usage.image_size,
     )
     assume(bounds.admit(usage))
 
@@ -204,6 +232,11 @@ def test_a_full_context_is_never_paid_for_twice() -> None:
         {"reasoning_tokens": 1},
         {"images": -1},
         {"web_searches": -1},
+        {"seconds": -1},
+        {"characters": -1},
+        {"audio_tokens": 1},
+        {"spoken_tokens": 1},
+        {"prompt_tokens": 1, "cache_write_tokens": 1, "long_cache_tokens": 2},
     ],
 )
 def test_a_senseless_usage_cannot_be_made(senseless: dict[str, int]) -> None:

@@ -18,7 +18,7 @@ from app.gateways.exchange import (
     RateUnavailableError,
     Source,
 )
-from domain.pricing import exact
+from domain.exact import exact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
