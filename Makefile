@@ -10,7 +10,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 UV = $$(command -v uv || echo $(BIN)/uv)
-UNIT := not integration and not postgres
+UNIT := not integration and not postgres and not clients
 # A release younger than this is left to others to find out about.
 COOLDOWN ?= 7 days
 
@@ -30,7 +30,7 @@ run: $(INSTALLED) ## serve for real, with the settings of .env
 	@exec $(BIN)/tallystick serve
 
 .PHONY: test
-test: check integration ## everything: check, then the real mint and the real gunicorn
+test: check integration test-clients ## everything: check, the real mint and gunicorn, their clients
 
 .PHONY: check
 check: $(INSTALLED) ## format, lint, types, architecture, unit tests with coverage
@@ -49,7 +49,14 @@ check: $(INSTALLED) ## format, lint, types, architecture, unit tests with covera
 .PHONY: integration
 integration: $(INSTALLED) ## the tests that need real processes or PostgreSQL
 	@echo "== integration tests"
-	@$(BIN)/pytest -q -m "not ($(UNIT))"
+	@$(BIN)/pytest -q -m "integration or postgres"
+
+.PHONY: test-clients
+test-clients: $(INSTALLED) ## OpenAI's SDKs, wallets, a browser and others against the house
+	@echo "== environments of the clients"
+	@$(BIN)/python -m tests.clients.environments install
+	@echo "== clients"
+	@$(BIN)/pytest -q -m clients tests/clients
 
 .PHONY: fmt
 fmt: $(INSTALLED) ## format, mend what lint can mend, write .env.example anew
@@ -64,6 +71,10 @@ lock: .venv/.uv ## choose the newest releases and pin them with their hashes
 	  --exclude-newer "$(COOLDOWN)" --group dev --no-annotate \
 	  --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
 
+.PHONY: lock-clients
+lock-clients: $(INSTALLED) ## the same for the environments of the clients
+	@$(BIN)/python -m tests.clients.environments lock
+
 .PHONY: rebuild
 rebuild: $(INSTALLED) ## drop every projection and make it again from the events
 	@exec $(BIN)/tallystick rebuild
@@ -74,7 +85,7 @@ bench-ledger: $(INSTALLED) ## hold+charge pairs a second, beside the floor of ra
 
 .PHONY: clean
 clean: ## remove what the tools made; never a database, never .env
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
+	@rm -rf .venv .clients .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \
 	  .coverage .coverage.* build dist *.egg-info
 	@find app domain projections tests -name __pycache__ -type d -prune -exec rm -rf {} +
 

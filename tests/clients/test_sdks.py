@@ -1,0 +1,181 @@
+"""Every SDK does with the house what it does with OpenAI, and is charged to the msat."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.clients.books import (
+    CHAT_MODEL,
+    COST_MSAT,
+    EMBEDDING_MODEL,
+    MODEL,
+    QUESTION,
+    Customer,
+    buy_key,
+    cost_msat,
+)
+from tests.clients.sdks import SDKS, sdks
+from tests.clients.upstream import (
+    CALLED,
+    SPOKEN,
+    TOKENS_IN,
+    TOKENS_OUT,
+    TOOL,
+    response,
+    streamed_response,
+    streamed_tool_call,
+    tool_call,
+)
+
+if TYPE_CHECKING:
+    from tests.clients.upstream import ScriptedUpstream
+    from tests.doubles.upstream import Behaviour
+    from tests.integration.mint import RealMint
+    from tests.integration.service import Service
+
+pytestmark = [pytest.mark.clients, pytest.mark.timeout(180)]
+
+
+ANSWER = "This is the Tallystick sample upstream, not a model. You said: " + QUESTION
+NO_KEY = "sk-" + "0" * 64
+
+
+@sdks("version")
+def test_it_is_the_release_that_is_meant(customer: Customer) -> None:
+    said = customer.client.do("version")
+
+    major = {"openai Python 3": "3.", "openai Python 2": "2.", "openai JavaScript": "7."}
+    assert said["version"].startswith(major[customer.name])
+
+
+@sdks()
+def test_a_plain_chat(customer: Customer) -> None:
+    with customer.spends(COST_MSAT):
+        said = customer.chat("plain")
+
+    assert said["text"] == ANSWER
+    assert said["tokens"] == [4, 15]
+    assert said["cost_msat"] == said["header_msat"] == COST_MSAT
+    assert said["request_id"]
+
+
+@sdks()
+def test_a_streamed_chat(customer: Customer) -> None:
+    with customer.spends(COST_MSAT):
+        said = customer.chat("stream", usage=True)
+
+    assert said["text"] == ANSWER
+    assert said["tokens"] == [4, 15]
+    if SDKS[customer.name].tells_cost_of_streams:
+        assert said["cost_msat"] == COST_MSAT
+
+
+@sdks("usage")
+def test_a_streamed_chat_that_asks_for_no_usage(customer: Customer) -> None:
+    """An uninvited chunk without choices would end the loop that everybody writes."""
+    with customer.spends(COST_MSAT):
+        said = customer.chat("stream", usage=False)
+
+    assert said == {"text": ANSWER}
+
+
+@sdks()
+def test_an_unknown_key_is_its_own_error(customer: Customer) -> None:
+    with customer.spends():
+        raised = customer.chat("plain", key=NO_KEY)["raised"]
+
+    assert raised["class"] == SDKS[customer.name].unauthorized
+    assert (raised["status"], raised["code"]) == (401, "invalid_api_key")
+    assert raised["type"] == "invalid_request_error"
+
+
+@sdks()
+@pytest.mark.parametrize("act", ["plain", "stream"])
+def test_too_little_money_is_its_own_error(
+    act: str, customer: Customer, service: Service, mint: RealMint, upstream: ScriptedUpstream
+) -> None:
+    poor = buy_key(service, mint, 2)
+    asked = len(upstream.requests)
+    given = {"usage": True} if act == "stream" else {}
+
+    with customer.spends():
+        raised = customer.chat(act, key=poor, **given)["raised"]
+
+    assert raised["class"] == SDKS[customer.name].unpaid
+    assert (raised["status"], raised["code"]) == (402, "insufficient_balance")
+    assert raised["type"] == "insufficient_quota"
+    assert "1000" in raised["message"]
+    assert len(upstream.requests) == asked
+
+
+@sdks("models")
+def test_models_are_listed(customer: Customer) -> None:
+    with customer.spends():
+        listed = customer.do("models")["ids"]
+        found = customer.do("model", model=CHAT_MODEL)["ids"]
+
+    assert listed == [CHAT_MODEL, EMBEDDING_MODEL]
+    assert found == [CHAT_MODEL]
+
+
+@sdks("models")
+def test_a_model_that_is_not_sold_is_its_own_error(customer: Customer) -> None:
+    with customer.spends():
+        unlisted = customer.do("model", model="nobody/nothing")["raised"]
+        unsold = customer.do("plain", model="nobody/nothing", question=QUESTION)["raised"]
+
+    assert (unlisted["class"], unlisted["status"]) == ("NotFoundError", 404)
+    assert (unsold["class"], unsold["status"]) == ("BadRequestError", 400)
+    assert {unlisted["code"], unsold["code"]} == {"model_not_found"}
+
+
+@sdks("embeddings")
+def test_embeddings(customer: Customer) -> None:
+    texts = ["one two three", "four"]
+
+    with customer.spends(cost_msat(4, 0)):
+        vectors = customer.do("embeddings", model=EMBEDDING_MODEL, texts=texts)["vectors"]
+
+    assert [len(vector) for vector in vectors] == [8, 8]
+    assert vectors[0] != vectors[1]
+
+
+@sdks("responses")
+@pytest.mark.parametrize(
+    ("act", "behaviour"),
+    [("responses", response()), ("responses_stream", streamed_response())],
+    ids=["plain", "stream"],
+)
+def test_responses(
+    act: str, behaviour: Behaviour, customer: Customer, upstream: ScriptedUpstream
+) -> None:
+    upstream.next(behaviour)
+
+    with customer.spends(cost_msat(TOKENS_IN, TOKENS_OUT)):
+        said = customer.chat(act)
+
+    assert said["text"] == SPOKEN
+    assert upstream.requests[-1].path == "/v1/responses"
+
+
+@sdks()
+@pytest.mark.parametrize(
+    ("act", "behaviour"),
+    [("tools", tool_call()), ("tools_stream", streamed_tool_call())],
+    ids=["plain", "stream"],
+)
+def test_tools_pass_through(
+    act: str, behaviour: Behaviour, customer: Customer, upstream: ScriptedUpstream
+) -> None:
+    upstream.next(behaviour)
+
+    with customer.spends(cost_msat(TOKENS_IN, TOKENS_OUT)):
+        said = customer.chat(act, tool=TOOL)
+
+    assert said["calls"] == [CALLED]
+    sent: Any = upstream.requests[-1].document["tools"]
+    assert sent[0]["function"]["name"] == TOOL["function"]["name"]
+    assert sent[0]["function"]["parameters"]["required"] == ["place"]
+    assert upstream.requests[-1].document["model"] in {MODEL, CHAT_MODEL}
