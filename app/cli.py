@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import click
 
-from app.accounts import VERBS
+from app.accounts import VERBS, layout_option
 from app.gateways.mint.crypto import Seed
 from app.logs import set_up_logs
-from app.main import create_back_office, create_sealing, signing_key
+from app.main import (
+    create_back_office,
+    create_sealing,
+    open_reconciliation,
+    signing_key,
+)
 from app.processes import Child, Processes
+from app.reconciling import (
+    as_of_option,
+    is_unexplained,
+    items_of,
+    now_rows,
+    past_rows,
+    show,
+)
 from app.sealing.check import check as check_seals
 from app.sealing.prove import NotSealedError, Proofs
 from app.sealing.sign import follow as follow_seals
@@ -20,10 +34,12 @@ from app.settings import Settings, SettingsError, load_settings
 from app.store.errors import StoreError
 from app.store.seals import Seals
 from app.terminal import Progress, database_option, open_store_or_exit
-from domain.errors import LedgerBrokenError
+from domain.errors import LedgerBrokenError, LedgerError
+from projections.chart import NotToldError
 from projections.checkpoint import CheckpointError, VerifierKey
 from projections.follow import rebuild as rebuild_projections
 from projections.follow import verify as verify_log
+from projections.moments import MomentError
 from projections.sheets import SHEETS
 
 STOP_WITHIN_S = 3700.0
@@ -110,6 +126,42 @@ def rebuild(database_url: str) -> None:
     seals.forget()
     follow_seals(seals)
     click.echo(f"Every projection was made again from {store.head()} positions.")
+
+
+@main.command()
+@as_of_option
+@layout_option
+@click.option("--record/--no-record", default=True, help="Write what is news into the log.")
+def reconcile(as_of: str | None, layout: str, *, record: bool) -> None:
+    """Compare the log, the purse and what every mint says; exit 1 if they differ.
+
+    Each proof that cannot be spent is listed under the name of the reason: in flight, stuck
+    at mint, uncollected, or unexplained, which stops the owner's payouts and nothing else.
+    Settings come from the environment and from .env, as for `serve`. Works while the service
+    runs.
+    """
+    settings = _settings()
+    set_up_logs("WARNING")
+    items: list[dict[str, object]] = []
+    try:
+        if as_of is not None:
+            with (
+                closing(open_store_or_exit(settings.database_url)) as store,
+                Progress("read") as progress,
+            ):
+                upto, rows = past_rows(store, as_of, progress)
+            click.echo(f"up to position {upto} of the log", err=True)
+        else:
+            with open_reconciliation(settings) as reconciliation:
+                reports = reconciliation.run(record=record)
+            rows, items = now_rows(reports), items_of(reports)
+    except MomentError as error:
+        raise click.BadParameter(str(error), param_hint="--as-of") from error
+    except (SettingsError, StoreError, LedgerError, NotToldError) as error:
+        raise click.ClickException(str(error)) from error
+    show(rows, layout, items)
+    if is_unexplained(rows):
+        sys.exit(1)
 
 
 @main.command()

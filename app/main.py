@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from fractions import Fraction
@@ -21,6 +22,7 @@ from app.cashier.deposit import Deposits
 from app.cashier.invoice import Invoices
 from app.cashier.quote import Quotes, Rates
 from app.cashier.rates import RateDesk
+from app.cashier.reconcile import Reconciliation
 from app.cashier.recover import ASK_AGAIN_AFTER, Recovery
 from app.cashier.refund import Refunds
 from app.cashier.sizing import TokenSizes
@@ -57,7 +59,7 @@ from projections.invoices import find_invoice
 from projections.sheets import SHEETS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from decimal import Decimal
     from uuid import UUID
 
@@ -132,6 +134,7 @@ def create_back_office(settings: Settings) -> BackOffice:
         ),
         Job("invoices", WATCH_EVERY_S, house.invoices.watch),
         Job("followers", FOLLOW_EVERY_S, lambda: _follow(followed)),
+        Job("reconciliation", settings.reconcile_interval_s, _reconciliation(house).run),
         Job("checkpoint", SEAL_EVERY_S, sealing.seal),
         Job("comparison with what was signed", COMPARE_EVERY_S, sealing.compare),
     ]
@@ -140,6 +143,17 @@ def create_back_office(settings: Settings) -> BackOffice:
         desk = RateDesk(house.ledger, exchange, house.store.rate)
         jobs.append(Job("rate", settings.rate_update_interval_s, desk.update))
     return BackOffice(jobs, house.locks)
+
+
+@contextmanager
+def open_reconciliation(settings: Settings) -> Iterator[Reconciliation]:
+    """Build what compares the books with the mints; raises `SettingsError`, `StoreError`."""
+    house = build(settings, one_by_one)
+    try:
+        yield _reconciliation(house)
+    finally:
+        house.mints.close()
+        house.store.close()
 
 
 def create_sealing(settings: Settings, seed: Seed) -> Sealing:
@@ -306,6 +320,11 @@ def _about(settings: Settings) -> About:
         http_url=settings.http_url,
         onion_url=settings.onion_url,
     )
+
+
+def _reconciliation(house: House) -> Reconciliation:
+    stuck_after = timedelta(seconds=house.settings.stuck_after_s)
+    return Reconciliation(house.ledger, house.mints, house.store, stuck_after)
 
 
 def _age_to_ask_at(settings: Settings) -> timedelta:

@@ -159,6 +159,12 @@ class Settings(BaseSettings):
     refund_check_interval_s: Seconds = 60
     """How often the back office asks whether refund tokens were collected, in seconds."""
 
+    reconcile_interval_s: Seconds = 3600
+    """How often the back office compares the books with what the mints say, in seconds."""
+
+    stuck_after_s: Seconds = 3600
+    """After how many seconds a movement that a mint does not answer for is called stuck."""
+
     admin_password: SecretStr | None = None
     """Opens the auditor's view. Without it that view stays shut."""
 

@@ -130,5 +130,23 @@ def read_chart(source: Source, moment: datetime | None) -> tuple[int, dict[str, 
     return max(head, upto), {name: msat for name, msat in sorted(balances.items()) if msat}
 
 
+def account_msat(source: Source, account: str, position: int) -> int:
+    """Return what `account` stands at just at `position` of the log.
+
+    Raises `NotToldError`.
+    """
+    with source.snapshot() as query:
+        upto = told_upto(query)
+        stands_msat = balance_msat(query, account, None, upto)
+    # The followers may have told less by now than is asked for, or more.
+    sign = 1 if upto < position else -1
+    for page in source.log(min(upto, position), max(upto, position)):
+        for _, entry in page:
+            for arrow in postings(entry.event):
+                moved = (arrow.destination == account) - (arrow.source == account)
+                stands_msat += sign * moved * arrow.amount_msat
+    return stands_msat
+
+
 def _until(moment: datetime | None) -> tuple[str, Sequence[Any]]:
     return ("", ()) if moment is None else (" AND day < ?", (day_of(moment),))

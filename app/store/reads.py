@@ -17,6 +17,7 @@ from app.store.tables import (
     OPEN_HOLD,
     OPEN_MOVEMENT,
     PROOF,
+    RECONCILED,
     GuardTable,
 )
 from domain.guards import (
@@ -29,6 +30,7 @@ from domain.guards import (
     ProofKey,
     ProofRow,
     RateRow,
+    ReconciledRow,
 )
 
 if TYPE_CHECKING:
@@ -172,6 +174,17 @@ class Reads(ABC):
         with self.snapshot() as query:
             select = f"{PROOF.select()} WHERE {PROOF.where('?')}"
             return dict(PROOF.build(row) for key in keys for row in query(select, key))
+
+    def holdings(self, mint: str) -> tuple[int, dict[ProofKey, ProofRow]]:
+        """Return the newest position and all proofs at a mint, both of the same moment."""
+        with self.snapshot() as query:
+            head = query(f"SELECT MAX({self.position}) FROM stored_events")[0][0] or 0
+            found = query(f"{PROOF.select()} WHERE mint = ?", (mint,))
+            return head, dict(map(PROOF.build, found))
+
+    def reconciled(self) -> dict[str, ReconciledRow]:
+        """Return how each mint's proofs were last compared with the books."""
+        return dict(self._rows(RECONCILED, ""))
 
     def purses(self) -> list[PurseTotal]:
         """Return what we hold, by mint, unit and state."""

@@ -105,6 +105,10 @@ class MintClient:
             pairs += wire.read_restored(answer, batch)
         return pairs
 
+    def close(self) -> None:
+        """Let go of the connections to the mint."""
+        self._session.close()
+
     def states(self, ys: Sequence[str]) -> dict[str, ProofState]:
         """Return the state of each proof, by its Y (NUT-07)."""
         states: dict[str, ProofState] = {}

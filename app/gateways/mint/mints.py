@@ -52,5 +52,10 @@ class Mints:
     def urls(self) -> tuple[str, ...]:
         return tuple(self._wallets)
 
+    def close(self) -> None:
+        """Let go of the connections; those who serve keep them as long as they live."""
+        for wallet in self:
+            wallet.client.close()
+
     def __iter__(self) -> Iterator[Wallet]:
         return iter(self._wallets.values())
