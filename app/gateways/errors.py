@@ -7,7 +7,8 @@ GatewayError
 │   ├── RecipientError         who is to be paid cannot be: nothing was paid
 │   │   ├── RecipientFormatError   not a Lightning address or LNURL at all
 │   │   ├── RecipientAmountError   takes payments, but not of this amount
-│   │   └── RecipientAnswerError   the recipient's server answers with nothing payable
+│   │   ├── RecipientAnswerError   the recipient's server answers with nothing payable
+│   │   └── RecipientDownError     the recipient's server gives no whole answer
 │   └── MintRefusedError       the mint said no
 └── OutcomeUnknownError        perhaps done: keep, ask again
     ├── FetchBrokenError       a stranger's server was asked, and gave no whole answer
@@ -83,6 +84,13 @@ class RecipientAnswerError(RecipientError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"The recipient's server {reason}.")
+
+
+class RecipientDownError(RecipientError):
+    """The recipient's server cannot be reached, or gives no whole answer; nothing was paid."""
+
+    def __init__(self) -> None:
+        super().__init__("The recipient's server cannot be reached; nothing was paid.")
 
 
 class FetchBrokenError(OutcomeUnknownError):

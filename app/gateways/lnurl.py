@@ -14,9 +14,12 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from app.gateways.errors import (
+    FetchBrokenError,
     RecipientAmountError,
     RecipientAnswerError,
+    RecipientDownError,
     RecipientFormatError,
+    UnreachableError,
 )
 from app.gateways.mint import bech32
 from app.gateways.mint.bech32 import Bech32Error
@@ -66,9 +69,8 @@ class LightningAddresses:
     """Turns what a stranger wrote into an invoice over just the amount that is to be paid.
 
     `networks` are the prefixes of invoices that are taken, bc is bitcoin. Every method
-    raises a `RecipientError` when the recipient cannot be paid, `AddressBarredError` when it
-    is nowhere we go, and `UnreachableError` or `FetchBrokenError` when its server gives no
-    whole answer.
+    raises a `RecipientError` when the recipient cannot be paid, and `AddressBarredError` when
+    it is nowhere we go.
     """
 
     def __init__(
@@ -160,7 +162,10 @@ class LightningAddresses:
         return Recipient(written, f"{scheme}://{netloc}/.well-known/lnurlp/{user}")
 
     def _answer(self, url: str) -> dict[str, Any]:
-        fetched = self._fetch.get(url)
+        try:
+            fetched = self._fetch.get(url)
+        except (FetchBrokenError, UnreachableError) as error:
+            raise RecipientDownError from error
         if fetched.media_type not in JSON_TYPES and not fetched.media_type.endswith("+json"):
             raise RecipientAnswerError("answers with something that is no JSON")
         try:

@@ -9,12 +9,12 @@ from flask import Flask
 
 from app.web import (
     balance,
-    errors,
     headers,
     info,
     lightning,
     lightning_page,
     models,
+    problems,
     proxy,
     xcashu,
 )
@@ -70,7 +70,7 @@ def create_web(doors: Doors) -> Flask:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     headers.attach(app)
-    app.register_error_handler(Exception, errors.answer)
+    app.register_error_handler(Exception, problems.answer)
     _register(app, doors)
     return app
 

@@ -1,14 +1,12 @@
-"""The one table of what a client is told for each error, and how it is told."""
+"""The one table of what a client is told for each error."""
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from eventsourcing.persistence import PersistenceError
-from werkzeug.exceptions import HTTPException
 
 from app.cashier import errors as cashier
 from app.gateways import errors as gateways
@@ -17,18 +15,11 @@ from app.gateways.mint import errors as mint
 from app.gateways.mint.mints import UntrustedMintError
 from app.store import errors as store
 from app.web import refusals as door
-from app.web.bodies import as_json
-from app.web.visit import current_visit
 from domain import errors as ledger
 from domain.command import AskTheLogError
-from domain.hold import Charged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    from flask import Response
-
-logger = logging.getLogger(__name__)
 
 REQUEST, API, UPSTREAM = "invalid_request_error", "api_error", "upstream_error"
 DO_NOT_RETRY = {"x-should-retry": "false"}
@@ -84,6 +75,8 @@ MINT_DOWN = Rule(
     message="The mint cannot be reached just now; nothing is lost, try again.",
 )
 UPSTREAM_DOWN = Rule(status=502, type=UPSTREAM, code="upstream_request_failed")
+BAD_RECIPIENT = Rule(status=400, type=REQUEST, code="invalid_lightning_address", detail=str)
+RECIPIENT_FAILED = Rule(status=502, type=API, code="lightning_recipient_failed", detail=str)
 BAD_KEY = Rule(
     status=401, type=REQUEST, code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"}
 )
@@ -164,6 +157,9 @@ LEDGER: Mapping[type[Exception], Rule] = {
     ledger.PurseShortError: Rule(
         status=503, type=API, code="refund_unavailable", headers=retry_after(10)
     ),
+    # Nobody but the owner draws, and not by these doors.
+    ledger.OwnerMayNotDrawError: INTERNAL,
+    ledger.UnexplainedError: INTERNAL,
     ledger.PricingError: INTERNAL,
     ledger.UnknownModelError: Rule(status=400, type="invalid_model", code="model_not_found"),
     ledger.InvalidBoundError: BAD_REQUEST,
@@ -221,6 +217,15 @@ GATEWAYS: Mapping[type[Exception], Rule] = {
     gateways.RefusedError: UPSTREAM_DOWN,
     gateways.OutcomeUnknownError: UPSTREAM_DOWN,
     gateways.UnreachableError: MINT_DOWN,
+    gateways.AddressBarredError: BAD_RECIPIENT,
+    gateways.RecipientError: RECIPIENT_FAILED,
+    gateways.RecipientFormatError: BAD_RECIPIENT,
+    gateways.RecipientAmountError: Rule(
+        status=400, type=REQUEST, code="amount_out_of_range", detail=str
+    ),
+    gateways.RecipientAnswerError: RECIPIENT_FAILED,
+    gateways.RecipientDownError: RECIPIENT_FAILED,
+    gateways.FetchBrokenError: UPSTREAM_DOWN,
     gateways.MintRefusedError: MINT_DOWN,
     gateways.MintUnknownError: MINT_DOWN,
     gateways.MintAnswerError: MINT_DOWN,
@@ -275,109 +280,3 @@ HTTP: Mapping[int, Rule] = {
         message=door.BodyTooLargeError.__doc__,
     ),
 }
-
-
-def rule_of(error: Exception) -> Rule:
-    """Return how `error` is told; what nobody foresaw is our fault."""
-    if isinstance(error, HTTPException):
-        return _rule_of_http(error)
-    for kind in type(error).__mro__:
-        if kind in TABLE:
-            return TABLE[kind]
-    return INTERNAL
-
-
-def answer(error: Exception) -> Response:
-    """Return the answer for `error`, in both envelopes, and tell operators if it is ours."""
-    rule = rule_of(error)
-    _tell_operators(error, rule)
-    headers = {**rule.headers, **_headers_of_http(error)}
-    return problem(
-        rule.status,
-        message=rule.message or str(error),
-        type_=rule.type,
-        code=rule.code,
-        param=_param(error),
-        headers=headers,
-        detail=_detail(error, rule),
-        more=_more(error),
-    )
-
-
-def problem(
-    status: int,
-    *,
-    message: str,
-    type_: str,
-    code: str,
-    param: str | None = None,
-    headers: Mapping[str, str] | None = None,
-    detail: Callable[[str], object] | None = None,
-    more: Mapping[str, object] | None = None,
-) -> Response:
-    """Return an error as OpenAI's clients read it, and beside it as Routstr's do."""
-    shown = {"message": message, "type": type_, "param": param, "code": code, **(more or {})}
-    document = {
-        "error": shown,
-        "detail": {"error": shown} if detail is None else detail(message),
-        "request_id": str(current_visit().request_id),
-    }
-    return as_json(document, status, headers)
-
-
-def _detail(error: Exception, rule: Rule) -> Callable[[str], object] | None:
-    """Return what makes the text beside the error object, or None to repeat the object."""
-    if not isinstance(error, cashier.TokenTooSmallError):
-        return rule.detail
-    told = {
-        "reason": "Insufficient balance",
-        "amount_required_msat": error.required_msat,
-        "model": error.model,
-        "type": rule.type,
-    }
-    return lambda _: told
-
-
-def _more(error: Exception) -> Mapping[str, object]:
-    """Return what a request that must not be repeated has cost its account."""
-    if not isinstance(error, ledger.RequestRepeatedError):
-        return {}
-    if isinstance(error.end, Charged):
-        return {"charged_msat": error.end.cost_msat - error.end.shortfall_msat}
-    return {"charged_msat": 0}
-
-
-def _param(error: Exception) -> str | None:
-    """Name what in the request is at fault, where one thing is."""
-    if isinstance(error, door.DoorError):
-        return error.param
-    if isinstance(error, ledger.InvalidBoundError):
-        return error.field
-    if isinstance(error, ledger.RequestChangedError):
-        return "Idempotency-Key"
-    return "model" if isinstance(error, ledger.UnknownModelError) else None
-
-
-def _rule_of_http(error: HTTPException) -> Rule:
-    status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
-    if status in HTTP:
-        return HTTP[status]
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return INTERNAL
-    code = error.name.lower().replace(" ", "_")
-    return Rule(status=status, type=REQUEST, code=code, message=f"{error.name}.")
-
-
-def _headers_of_http(error: Exception) -> dict[str, str]:
-    """Keep what HTTP demands beside 405: the methods that would have been taken."""
-    methods = getattr(error, "valid_methods", None)
-    return {"Allow": ", ".join(sorted(methods))} if methods else {}
-
-
-def _tell_operators(error: Exception, rule: Rule) -> None:
-    fields = {"request_id": str(current_visit().request_id), "error": type(error).__name__}
-    if rule.status == HTTPStatus.INTERNAL_SERVER_ERROR:
-        logger.error("unhandled error", extra={"fields": fields}, exc_info=error)
-    elif rule.status > HTTPStatus.INTERNAL_SERVER_ERROR:
-        reason = {"reason": str(error), "cause": str(error.__cause__ or "")}
-        logger.warning("request failed", extra={"fields": {**fields, **reason}})

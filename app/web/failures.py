@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from app.logs import redact
 from app.web.bodies import json_object
-from app.web.errors import UPSTREAM, problem
+from app.web.errors import UPSTREAM
+from app.web.problems import problem
 from app.web.refusals import InvalidJsonError
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from flask import Blueprint, Response, request
 
 from app.web.balance import PREFIXES, never_store
 from app.web.bodies import as_json
-from app.web.errors import API, problem, retry_after
+from app.web.errors import API, retry_after
+from app.web.problems import problem
 from app.web.refusals import InvalidParameterError
 from projections.chart import NotToldError, balance_msat, told_upto
 from projections.export.csv import table

@@ -23,7 +23,7 @@ from app.cashier.ticket import Standing
 from app.gateways.errors import GatewayError
 from app.gateways.upstream import UpstreamBrokenError
 from app.store.errors import StoreError
-from app.web import errors
+from app.web import errors, problems
 from app.web.bearer import credential, ticket_shown
 from app.web.bodies import as_json, json_object
 from app.web.proxy import (
@@ -76,7 +76,7 @@ class Till:
             path, document["model"], document, len(as_priced(document))
         )
         as_b = request.headers.get(FORMAT, "").strip().lower() == "creqb"
-        return errors.problem(
+        return problems.problem(
             HTTPStatus.PAYMENT_REQUIRED,
             message=f"Payment required: send a token of {wanted.amount} {wanted.unit} in the"
             f" {HEADER} header, or an API key.",
@@ -158,7 +158,7 @@ class Till:
 
     def _not_served(self, ticket: Ticket, token: str, error: Exception) -> Response:
         """Tell the error, and give back what is there to give back: all that was paid."""
-        answer = errors.answer(error)
+        answer = problems.answer(error)
         if isinstance(error, RequestInProgressError):
             return answer
         try:

@@ -20,7 +20,7 @@ from app.gateways.errors import GatewayError
 from app.gateways.mint.errors import TokenError
 from app.gateways.upstream import UpstreamBrokenError
 from app.store.errors import StoreBusyError, StoreError, StoreUnavailableError
-from app.web import errors
+from app.web import errors, problems
 from app.web.refusals import DoorError, InvalidParameterError
 from domain.errors import (
     InsufficientFundsError,
@@ -53,7 +53,7 @@ def every_error(root: type[Exception]) -> Iterator[type[Exception]]:
 def told(error: Exception) -> TestResponse:
     """Return what a client is told when `error` happens on the way."""
     web = Flask("test")
-    web.register_error_handler(Exception, errors.answer)
+    web.register_error_handler(Exception, problems.answer)
 
     @web.get("/")
     def fail() -> str:
@@ -213,4 +213,4 @@ def test_a_subclass_nobody_mapped_is_told_as_its_parent() -> None:
     class NewError(TokenSpentError):
         """Token already spent in another way."""
 
-    assert errors.rule_of(NewError()) is errors.TABLE[TokenSpentError]
+    assert problems.rule_of(NewError()) is errors.TABLE[TokenSpentError]

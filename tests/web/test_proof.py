@@ -9,7 +9,7 @@ from flask import Flask
 from app.sealing.prove import Proofs
 from app.sealing.sign import Sealing
 from app.store.seals import Seals
-from app.web import errors, headers, proof
+from app.web import headers, problems, proof
 from projections.checkpoint import read
 from projections.merkle import grew, includes
 from tests.sealing.given import KEY, sealed, write
@@ -29,7 +29,7 @@ def ledger(sqlite_place: Place) -> Store:
 def client(ledger: Store) -> FlaskClient:
     app = Flask(__name__)
     headers.attach(app)
-    app.register_error_handler(Exception, errors.answer)
+    app.register_error_handler(Exception, problems.answer)
     app.register_blueprint(proof.blueprint(Proofs(Seals(ledger))))
     return app.test_client()
 

@@ -15,7 +15,7 @@ from flask import Flask
 from app.sealing.prove import Proofs
 from app.sealing.sign import Sealing, SigningKey
 from app.store.seals import Seals
-from app.web import errors, headers
+from app.web import headers, problems
 from app.web.admin.log import Log
 from app.web.admin.password import Password, Throttle
 from app.web.admin.room import Auditor
@@ -135,7 +135,7 @@ def open_view(store: Store, clock: Callable[[], float]) -> Flask:
     app = Flask(__name__)
     app.url_map.strict_slashes = False
     headers.attach(app)
-    app.register_error_handler(Exception, errors.answer)
+    app.register_error_handler(Exception, problems.answer)
     auditor = Auditor(
         house="Test <House>",
         log=Log(store.position, store.mapper.decode),
