@@ -39,6 +39,7 @@ class Needs:
 
     accounts: set[UUID] = field(default_factory=set)
     holds: set[UUID] = field(default_factory=set)
+    keys: set[UUID] = field(default_factory=set)
     movements: set[UUID] = field(default_factory=set)
     keysets: set[str] = field(default_factory=set)
     purses: set[tuple[str, str]] = field(default_factory=set)

@@ -4,6 +4,15 @@ LedgerError
 ├── NegativeAmountError          an amount would fall below zero
 ├── UnknownAccountError          no deposit was ever credited to the account
 ├── InsufficientFundsError       the account's available money is less than is needed
+├── KeyRefusedError              an API key may not do what is asked
+│   ├── LimitReachedError        more than what the key may spend is needed
+│   ├── KeyExpiredError          the key's time is over
+│   ├── ModelNotAllowedError     the key may not spend on this model
+│   ├── ChildKeyError            a child key cannot do what its parent can
+│   ├── ForeignKeyError          the key is no child of this account
+│   ├── UnknownChildError        no such child key was ever made
+│   └── TooManyKeysError         the account has as many child keys as it may have
+├── OtherKeyError                a hold is of another key than was named (carries it)
 ├── UnknownHoldError             no such hold was ever made
 ├── HoldEndedError               the hold has ended otherwise (carries its end)
 ├── RequestInProgressError       the same request is already being served
@@ -66,6 +75,59 @@ class InsufficientFundsError(LedgerError):
         self.required_msat = required_msat
         self.available_msat = available_msat
         self.held_msat = held_msat
+
+
+class KeyRefusedError(LedgerError):
+    """An API key may not do what is asked."""
+
+
+class LimitReachedError(KeyRefusedError):
+    """More is needed than what the key may still spend."""
+
+    def __init__(self, *, limit_msat: int, left_msat: int, required_msat: int) -> None:
+        super().__init__(
+            f"Balance limit exceeded: {required_msat} msat required, {left_msat} msat left"
+            f" of the {limit_msat} msat that this key may spend."
+        )
+        self.limit_msat = limit_msat
+        self.left_msat = left_msat
+        self.required_msat = required_msat
+
+
+class KeyExpiredError(KeyRefusedError):
+    """API key has expired; what is left of its balance can be refunded."""
+
+
+class ModelNotAllowedError(KeyRefusedError):
+    """The key may not be used for this model."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"This key may not be used for the model '{model[:100]}'")
+        self.model = model
+
+
+class ChildKeyError(KeyRefusedError):
+    """A child key cannot do this. Please use the parent key instead."""
+
+
+class ForeignKeyError(KeyRefusedError):
+    """The key is not a child of yours."""
+
+
+class UnknownChildError(KeyRefusedError):
+    """Child key not found"""  # noqa: D400, D415  (the words existing clients look for)
+
+
+class TooManyKeysError(KeyRefusedError):
+    """The account has as many child keys as it may have."""
+
+
+class OtherKeyError(LedgerError):
+    """A hold is of another key than was named; `key_id` is the one it is of."""
+
+    def __init__(self, key_id: UUID | None) -> None:
+        super().__init__()
+        self.key_id = key_id
 
 
 class UnknownHoldError(LedgerError):

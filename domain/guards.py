@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Generic, NamedTuple, TypeVar
 from uuid import UUID
 
+from domain.allowance import KeyRow
 from domain.errors import LedgerBrokenError
 from domain.identity import OWNER
 from domain.msat import MSAT_PER_UNIT
@@ -17,21 +18,29 @@ V = TypeVar("V")
 
 
 class AccountRow(NamedTuple):
-    """What a client may spend and what is set aside; `mint`, `unit` of its last deposit."""
+    """What a client may spend and what is set aside; `mint`, `unit` of its last deposit.
+
+    `keyed` is 1 for an account that has a `KeyRow`, which whoever holds must then read.
+    """
 
     available_msat: int
     held_msat: int
     mint: str
     unit: str
+    keyed: int = 0
 
 
 class HoldRow(NamedTuple):
-    """Money set aside for a request that `owner`, a process, is serving."""
+    """Money set aside for a request that `owner`, a process, is serving.
+
+    `key_id` is whose `KeyRow` counts it too, beside that of the account.
+    """
 
     account_id: UUID
     amount_msat: int
     owner: str
     at: datetime
+    key_id: UUID | None = None
 
 
 class MovementRow(NamedTuple):
@@ -141,6 +150,7 @@ class GuardRows:
     def __init__(self, *, tracked: bool = True) -> None:
         self.accounts: Table[UUID, AccountRow] = Table(tracked=tracked)
         self.holds: Table[UUID, HoldRow] = Table(tracked=tracked)
+        self.keys: Table[UUID, KeyRow] = Table(tracked=tracked)
         self.movements: Table[UUID, MovementRow] = Table(tracked=tracked)
         self.keysets: Table[str, KeysetRow] = Table(tracked=tracked)
         self.proofs: Table[ProofKey, ProofRow] = Table(tracked=tracked)
@@ -192,13 +202,27 @@ class GuardRows:
                 f"account {account_id} would have {available_msat} msat available"
                 f" and {held_msat} msat held"
             )
-        self.accounts.put(account_id, AccountRow(available_msat, held_msat, row.mint, row.unit))
+        changed = AccountRow(available_msat, held_msat, row.mint, row.unit, row.keyed)
+        self.accounts.put(account_id, changed)
 
     def set_home(self, account_id: UUID, mint: str, unit: str) -> None:
         """Remember where an account's newest deposit came from: refunds go there."""
         row = self.accounts.get(account_id) or NO_ACCOUNT
-        home = AccountRow(row.available_msat, row.held_msat, mint, unit)
+        home = AccountRow(row.available_msat, row.held_msat, mint, unit, row.keyed)
         self.accounts.put(account_id, home)
+
+    def bind(self, account_id: UUID) -> None:
+        """Note that an account has a `KeyRow`."""
+        row = self.accounts.get(account_id) or NO_ACCOUNT
+        if not row.keyed:
+            self.accounts.put(account_id, row._replace(keyed=1))
+
+    def key(self, key_id: UUID) -> KeyRow:
+        """Return the row of a key that must be there."""
+        row = self.keys.get(key_id)
+        if row is None:
+            raise LedgerBrokenError(f"the key {key_id} is not known")
+        return row
 
     def use_counters(
         self, keyset_id: str, mint: str, unit: str, counter_from: int, count: int

@@ -10,10 +10,14 @@ from uuid import UUID
 
 import msgspec
 
+from domain import allowance
 from domain.command import AskTheLogError, Needs
 from domain.errors import (
     HoldEndedError,
     InsufficientFundsError,
+    LedgerBrokenError,
+    LedgerError,
+    OtherKeyError,
     RequestChangedError,
     RequestInProgressError,
     RequestRepeatedError,
@@ -21,7 +25,7 @@ from domain.errors import (
     UnknownHoldError,
 )
 from domain.event import Entry, Event
-from domain.guards import GuardRows, HoldRow
+from domain.guards import AccountRow, GuardRows, HoldRow
 
 
 class Metered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -58,7 +62,8 @@ class Held(Event, frozen=True, kw_only=True):
     """`amount_msat` was set aside for a request; the process `owner` serves it.
 
     `request_hash` is of what a request that its client named asks for: enough to tell that
-    a retry asks for the same, and nothing that shows it.
+    a retry asks for the same, and nothing that shows it. `key_id` is the key that asked, if
+    it is bound by rules or a child: whoever asked, the account pays.
     """
 
     TOPIC: ClassVar[str] = "hold.held"
@@ -67,10 +72,14 @@ class Held(Event, frozen=True, kw_only=True):
     owner: str
     terms: Terms
     request_hash: str = ""
+    key_id: UUID | None = None
 
     def apply(self, rows: GuardRows, stream: UUID, _version: int) -> None:
         rows.add(self.account_id, -self.amount_msat, self.amount_msat)
-        rows.holds.put(stream, HoldRow(self.account_id, self.amount_msat, self.owner, self.at))
+        row = HoldRow(self.account_id, self.amount_msat, self.owner, self.at, self.key_id)
+        rows.holds.put(stream, row)
+        for key_id in counting(self.account_id, self.key_id):
+            rows.keys.put(key_id, allowance.held(rows.key(key_id), self.amount_msat))
 
 
 class Charged(Event, frozen=True, kw_only=True):
@@ -90,11 +99,15 @@ class Charged(Event, frozen=True, kw_only=True):
     shortfall_msat: int = 0
     terms: Terms
     usage: Metered
+    key_id: UUID | None = None
 
     def apply(self, rows: GuardRows, stream: UUID, _version: int) -> None:
-        back_msat = self.held_msat - self.from_hold_msat - self.from_available_msat
-        rows.add(self.account_id, back_msat, -self.held_msat)
+        paid_msat = self.from_hold_msat + self.from_available_msat
+        rows.add(self.account_id, self.held_msat - paid_msat, -self.held_msat)
         rows.holds.drop(stream)
+        for key_id in counting(self.account_id, self.key_id):
+            row = allowance.charged(rows.key(key_id), self.held_msat, paid_msat, self.at)
+            rows.keys.put(key_id, row)
 
 
 class Released(Event, frozen=True, kw_only=True):
@@ -104,20 +117,31 @@ class Released(Event, frozen=True, kw_only=True):
     account_id: UUID
     held_msat: int
     reason: str
+    key_id: UUID | None = None
 
     def apply(self, rows: GuardRows, stream: UUID, _version: int) -> None:
         rows.add(self.account_id, self.held_msat, -self.held_msat)
         rows.holds.drop(stream)
+        for key_id in counting(self.account_id, self.key_id):
+            rows.keys.put(key_id, allowance.held(rows.key(key_id), -self.held_msat))
+
+
+def counting(account_id: UUID, key_id: UUID | None) -> tuple[UUID, ...]:
+    """Return whose rows count what `key_id` spends: its own and, of a child, its parent's."""
+    if key_id is None:
+        return ()
+    return (key_id,) if key_id == account_id else (key_id, account_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
     """Set `amount_msat` aside.
 
-    Raises `UnknownAccountError`, `InsufficientFundsError`; for a request id that was seen
-    before `RequestInProgressError`, `RequestRepeatedError` or, with another `request_hash`,
-    `RequestChangedError`. A request that is `named` by its client may have been seen before,
-    and may have spent what is missing now.
+    Raises `UnknownAccountError`, `InsufficientFundsError`, what a key's rules refuse; for a
+    request id that was seen before `RequestInProgressError`, `RequestRepeatedError` or, with
+    another `request_hash`, `RequestChangedError`. A request that is `named` by its client
+    may have been seen before, and may have spent what is missing now. `key_id` is the key
+    that asks; `OtherKeyError` says that the account's own must be named.
     """
 
     stream: UUID
@@ -127,9 +151,11 @@ class Hold:
     terms: Terms
     named: bool = False
     request_hash: str = ""
+    key_id: UUID | None = None
 
     def need(self, needs: Needs) -> None:
         needs.accounts.add(self.account_id)
+        needs.keys.update(counting(self.account_id, self.key_id))
 
     def decide(self, rows: GuardRows, at: datetime) -> Entry:
         if rows.holds.get(self.stream):
@@ -137,13 +163,11 @@ class Hold:
         account = rows.accounts.get(self.account_id)
         if account is None:
             raise UnknownAccountError(self.account_id)
-        if self.amount_msat > account.available_msat:
-            short = InsufficientFundsError(
-                required_msat=self.amount_msat,
-                available_msat=account.available_msat,
-                held_msat=account.held_msat,
-            )
-            raise AskTheLogError(short) if self.named else short
+        if account.keyed and self.key_id is None:
+            raise OtherKeyError(self.account_id)
+        refusal = self._refusal(rows, account, at)
+        if refusal is not None:
+            raise AskTheLogError(refusal) if self.named else refusal
         held = Held(
             at=at,
             account_id=self.account_id,
@@ -151,8 +175,27 @@ class Hold:
             owner=self.owner,
             terms=self.terms,
             request_hash=self.request_hash,
+            key_id=self.key_id,
         )
         return Entry(self.stream, 1, held)
+
+    def _refusal(
+        self, rows: GuardRows, account: AccountRow, at: datetime
+    ) -> LedgerError | None:
+        for key_id in counting(self.account_id, self.key_id):
+            row = rows.key(key_id)
+            if row.parent_id not in {None, self.account_id}:
+                raise LedgerBrokenError(f"the key {key_id} spends another account's money")
+            refusal = allowance.refusal(row, self.amount_msat, self.terms.model, at)
+            if refusal is not None:
+                return refusal
+        if self.amount_msat <= account.available_msat:
+            return None
+        return InsufficientFundsError(
+            required_msat=self.amount_msat,
+            available_msat=account.available_msat,
+            held_msat=account.held_msat,
+        )
 
     def replay(self, history: Sequence[Entry]) -> Entry:
         first = history[0].event
@@ -168,7 +211,9 @@ class Hold:
 class Charge:
     """End a hold by charging `cost_msat`; a repetition returns the recorded charge.
 
-    Raises `UnknownHoldError`, or `HoldEndedError` when the hold was released.
+    What a key's limit has no room for is not taken from what is free: the limit is the
+    parent's, and that the hold was too small is the house's fault. Raises `UnknownHoldError`,
+    or `HoldEndedError` when the hold was released; `OtherKeyError` names the hold's key.
     """
 
     stream: UUID
@@ -176,18 +221,27 @@ class Charge:
     cost_msat: int
     terms: Terms
     usage: Metered
+    key_id: UUID | None = None
 
     def need(self, needs: Needs) -> None:
         needs.accounts.add(self.account_id)
         needs.holds.add(self.stream)
+        needs.keys.update(counting(self.account_id, self.key_id))
 
     def decide(self, rows: GuardRows, at: datetime) -> Entry:
         hold = rows.holds.get(self.stream)
         account = rows.accounts.get(self.account_id)
         if hold is None or account is None:
             raise AskTheLogError
+        if hold.key_id != self.key_id:
+            raise OtherKeyError(hold.key_id)
         from_hold_msat = min(self.cost_msat, hold.amount_msat)
         from_available_msat = min(self.cost_msat - from_hold_msat, account.available_msat)
+        for key_id in counting(hold.account_id, hold.key_id):
+            # With all of the hold spent, this is what may be spent beside it.
+            room_msat = allowance.left_msat(rows.key(key_id), at)
+            if room_msat is not None:
+                from_available_msat = min(from_available_msat, room_msat)
         charged = Charged(
             at=at,
             account_id=hold.account_id,
@@ -198,6 +252,7 @@ class Charge:
             shortfall_msat=self.cost_msat - from_hold_msat - from_available_msat,
             terms=self.terms,
             usage=self.usage,
+            key_id=hold.key_id,
         )
         return Entry(self.stream, 2, charged)
 
@@ -209,26 +264,32 @@ class Charge:
 class Release:
     """End a hold without charging; a repetition returns the recorded release.
 
-    Raises `UnknownHoldError`, or `HoldEndedError` when the hold was charged.
+    Raises `UnknownHoldError`, or `HoldEndedError` when the hold was charged;
+    `OtherKeyError` names the hold's key.
     """
 
     stream: UUID
     account_id: UUID
     reason: str
+    key_id: UUID | None = None
 
     def need(self, needs: Needs) -> None:
         needs.accounts.add(self.account_id)
         needs.holds.add(self.stream)
+        needs.keys.update(counting(self.account_id, self.key_id))
 
     def decide(self, rows: GuardRows, at: datetime) -> Entry:
         hold = rows.holds.get(self.stream)
         if hold is None:
             raise AskTheLogError
+        if hold.key_id != self.key_id:
+            raise OtherKeyError(hold.key_id)
         released = Released(
             at=at,
             account_id=hold.account_id,
             held_msat=hold.amount_msat,
             reason=self.reason,
+            key_id=hold.key_id,
         )
         return Entry(self.stream, 2, released)
 

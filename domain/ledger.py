@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 from uuid import UUID
 
+from domain.allowance import Rules
 from domain.command import Command
 from domain.deposit import (
     Claim,
@@ -19,7 +21,8 @@ from domain.deposit import (
     Replanned,
     Signed,
 )
-from domain.errors import MovementEndedError
+from domain.donation import Donate, Donated
+from domain.errors import MovementEndedError, OtherKeyError
 from domain.event import Entry
 from domain.guards import ProofKey
 from domain.hold import Charge, Charged, Held, Hold, Metered, Release, Released, Terms
@@ -33,6 +36,7 @@ from domain.invoice import (
     OpenInvoice,
     PlanInvoice,
 )
+from domain.key import Changes, KeyMade, KeyReset, KeySet, MakeKey, ResetKey, SetKey
 from domain.msat import Msat
 from domain.payout import (
     AbandonPayout,
@@ -88,34 +92,75 @@ class Ledger:
         *,
         named: bool = False,
         request_hash: str = "",
+        key_id: UUID | None = None,
     ) -> Held:
         """Set `amount` aside for a request about to be served on `terms`.
 
         `hold_id` is chance, or follows from what the client has `named` the request; then
-        `request_hash` tells whether a retry asks for the same.
+        `request_hash` tells whether a retry asks for the same. `key_id` is the key that
+        asks, if it is known to be bound or a child; else that is found out here.
 
-        Raises `UnknownAccountError`, `InsufficientFundsError`, `RequestInProgressError`,
-        `RequestRepeatedError`, `RequestChangedError`.
+        Raises `UnknownAccountError`, `InsufficientFundsError`, `KeyRefusedError`,
+        `RequestInProgressError`, `RequestRepeatedError`, `RequestChangedError`.
         """
-        command = Hold(hold_id, account_id, amount.msat, self.owner, terms, named, request_hash)
-        return _expect(self._record(command), Held)
+        command = Hold(
+            hold_id, account_id, amount.msat, self.owner, terms, named, request_hash, key_id
+        )
+        return _expect(self._by_its_key(command), Held)
 
     def charge(
-        self, hold_id: UUID, account_id: UUID, cost: Msat, terms: Terms, usage: Metered
+        self,
+        hold_id: UUID,
+        account_id: UUID,
+        cost: Msat,
+        terms: Terms,
+        usage: Metered,
+        key_id: UUID | None = None,
     ) -> Charged:
         """End a hold: its request was served and cost `cost`; the rest goes back.
 
         Raises `UnknownHoldError`, and `HoldEndedError` when it was released.
         """
-        command = Charge(hold_id, account_id, cost.msat, terms, usage)
-        return _expect(self._record(command), Charged)
+        command = Charge(hold_id, account_id, cost.msat, terms, usage, key_id)
+        return _expect(self._by_its_key(command), Charged)
 
-    def release(self, hold_id: UUID, account_id: UUID, reason: str) -> Released:
+    def release(
+        self, hold_id: UUID, account_id: UUID, reason: str, key_id: UUID | None = None
+    ) -> Released:
         """End a hold: its request was not served, nothing is charged.
 
         Raises `UnknownHoldError`, and `HoldEndedError` when it was charged.
         """
-        return _expect(self._record(Release(hold_id, account_id, reason)), Released)
+        command = Release(hold_id, account_id, reason, key_id)
+        return _expect(self._by_its_key(command), Released)
+
+    def make_key(self, key_id: UUID, parent_id: UUID, salt: UUID, rules: Rules) -> KeyMade:
+        """Make a child key of an account, bound by `rules`.
+
+        Raises `UnknownAccountError`, `KeyRefusedError`, `RequestChangedError`.
+        """
+        return _expect(self._record(MakeKey(key_id, parent_id, salt, rules)), KeyMade)
+
+    def set_key(self, key_id: UUID, by: UUID, changes: Changes) -> KeySet:
+        """Change what binds a key: that of the account `by`, or of one of its children.
+
+        Raises `UnknownAccountError`, `KeyRefusedError`.
+        """
+        return _expect(self._record(SetKey(key_id, by, changes)), KeySet)
+
+    def reset_key(self, key_id: UUID, by: UUID) -> KeyReset:
+        """Let a new window begin for a child of the account `by`; raises `KeyRefusedError`."""
+        return _expect(self._record(ResetKey(key_id, by)), KeyReset)
+
+    def donate(
+        self, donation_id: UUID, account_id: UUID, amount: Msat | None = None
+    ) -> Donated:
+        """Give all that is available to the house, or `amount`.
+
+        Raises `UnknownAccountError`, `InsufficientFundsError`.
+        """
+        amount_msat = None if amount is None else amount.msat
+        return _expect(self._record(Donate(donation_id, account_id, amount_msat)), Donated)
 
     def receive_token(
         self, deposit_id: UUID, claim: Claim, keyset_id: str, amounts: tuple[int, ...]
@@ -270,6 +315,16 @@ class Ledger:
         """Record a price list whole, once for ever."""
         command = AdoptPrices(prices_of_version(version), version, document)
         return _expect(self._record(command), PricesAdopted)
+
+    def _by_its_key(self, command: Hold | Charge | Release) -> Entry:
+        """Record what is of a hold; the key that was not named is named at a second try.
+
+        Whoever knows the key names it at once; an account with none never comes here twice.
+        """
+        try:
+            return self._record(command)
+        except OtherKeyError as error:
+            return self._record(replace(command, key_id=error.key_id))
 
 
 def _expect(entry: Entry, kind: type[E]) -> E:

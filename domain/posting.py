@@ -8,6 +8,7 @@ The chart of accounts, and which way round the signs are:
     refunds:in_flight      taken from clients, the mint has not yet made the token
     tokens:outstanding     owed to whoever holds a token we issued
     house:earned           the house's income
+    house:donated          what clients have given to the house
     house:shortfall        the house's loss: served, but neither held nor available
     lightning:in_flight    taken for payments over Lightning, the mint has not yet paid
     house:drawn            what the owner has taken out: zero or negative
@@ -26,10 +27,12 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from domain.deposit import Credited, Received, Refused, Replanned
+from domain.donation import Donated
 from domain.event import Event
 from domain.hold import Charged, Held, Released
 from domain.identity import OWNER
 from domain.invoice import InvoiceCredited, InvoiceLapsed, InvoiceOpened, InvoicePlanned
+from domain.key import KeyMade, KeyReset, KeySet
 from domain.payout import PayoutAbandoned, PayoutCancelled, PayoutPaid, PayoutStarted
 from domain.prices import PricesAdopted
 from domain.rate import RateObserved
@@ -38,6 +41,7 @@ from domain.refund import Cancelled, Collected, Issued, Redrafted, Started
 
 NAMES_MAX = 50_000
 EARNED = "house:earned"
+DONATED = "house:donated"
 SHORTFALL = "house:shortfall"
 REFUNDS_IN_FLIGHT = "refunds:in_flight"
 TOKENS_OUTSTANDING = "tokens:outstanding"
@@ -116,6 +120,10 @@ def _credited(event: Credited) -> list[Posting]:
 
 def _paid_in(event: InvoiceCredited) -> list[Posting]:
     return [Posting(mint(event.mint), available(event.account_id), event.credited_msat)]
+
+
+def _donated(event: Donated) -> list[Posting]:
+    return [Posting(available(event.account_id), DONATED, event.amount_msat)]
 
 
 def _payer(account_id: UUID) -> str:
@@ -197,6 +205,10 @@ _POSTINGS: Mapping[type[Event], Callable[[Any], list[Posting]]] = {
     InvoicePlanned: _nothing,
     InvoiceCredited: _paid_in,
     InvoiceLapsed: _nothing,
+    KeyMade: _nothing,
+    KeySet: _nothing,
+    KeyReset: _nothing,
+    Donated: _donated,
     RateObserved: _nothing,
     PricesAdopted: _nothing,
     Reconciled: _nothing,

@@ -18,6 +18,7 @@ from domain.prices import PricesAdopted
 from domain.pricing import MsatPerUsd, PriceBook, Tariffs
 from domain.reconcile import Reconciled
 from domain.refund import Cancelled, Collected, Issued, Redrafted, Started
+from projections.audit_keys import KeyEvent, check_key_hold, check_rules
 from projections.audit_payout import PAYOUT_FOLLOWS, PayoutAudit, PayoutEvent
 from projections.books import Books
 from projections.check import demand, demand_free, demand_surplus, total, unit_msat
@@ -89,10 +90,14 @@ class Auditor:
             if version != 1:
                 raise LedgerBrokenError(f"begins with version {version}")
             demand(event.amount_msat >= 0, "holds less than 0")
+            if event.key_id is not None:
+                check_key_hold(self.rows, event, event.key_id)
         elif isinstance(event, ENDS):
             self._check_end(stream, version, event)
         elif isinstance(event, PricesAdopted):
             self._prices[event.version] = PriceBook.from_document(event.document)
+        elif isinstance(event, KeyEvent):
+            check_rules(self.rows, stream, version, event)
         else:
             self._check_step(stream, version, event)
 
@@ -104,6 +109,8 @@ class Auditor:
             raise LedgerBrokenError("ends another account's hold")
         if hold.amount_msat != event.held_msat:
             raise LedgerBrokenError("ends a hold of another amount")
+        if hold.key_id != event.key_id:
+            raise LedgerBrokenError("ends another key's hold")
         if isinstance(event, Charged):
             self._check_charge(event)
 

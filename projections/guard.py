@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from domain.event import Entry
     from domain.guards import GuardRows, Table
 
-TABLES = ("accounts", "holds", "movements", "keysets", "proofs", "rates", "reconciled")
+TABLES = ("accounts", "holds", "keys", "movements", "keysets", "proofs", "rates", "reconciled")
 
 
 def fold(rows: GuardRows, entries: Iterable[Entry]) -> None:

@@ -31,6 +31,8 @@ from app.store.tables import (
     GUARD_TABLES,
     INDEXES,
     POSTGRES_TYPES,
+    SCHEMA_VERSION,
+    add_columns,
     create_table,
     write_lines,
 )
@@ -47,7 +49,6 @@ if TYPE_CHECKING:
     from domain.guards import AccountRow, GuardRows
     from projections.sheet import Sheet
 
-SCHEMA_VERSION = 1
 ATTEMPTS_MAX = 5
 CONNECT_TIMEOUT_S = 10
 SCHEMA_LOCK = LOG_LOCK + 1
@@ -106,9 +107,14 @@ class PostgresStore(Reads):
                 )
             if found is None:
                 self.recorder.create_table()
-                for statement in (*APPEND_ONLY, *self._tables(), *INDEXES, *POSTGRES_SEALS):
+                db.execute("INSERT INTO schema_version VALUES (0)")
+            version = found[0] if found else 0
+            if version < SCHEMA_VERSION:
+                added = add_columns(version, POSTGRES_TYPES)
+                tables = (*self._tables(), *INDEXES, *POSTGRES_SEALS)
+                for statement in (*added, *APPEND_ONLY, *tables):
                     db.execute(statement)
-                db.execute("INSERT INTO schema_version VALUES (%s)", (SCHEMA_VERSION,))
+                db.execute("UPDATE schema_version SET version = %s", (SCHEMA_VERSION,))
 
     def commit(self, commands: Sequence[Command]) -> list[Answer]:
         """Decide `commands` and record what happens, all in one durable transaction.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from app.store.tables import (
+    API_KEY,
     BALANCE,
     GUARD_TABLES,
     KEYSET_COUNTER,
@@ -50,17 +51,18 @@ INSERT_EVENTS = (
 CHANGE = tuple(kind for _, kind in BALANCE.columns)
 CHANGE_BALANCES = (
     "UPDATE balance AS b SET available_msat = b.available_msat + c.available_msat,"
-    " held_msat = b.held_msat + c.held_msat, mint = c.mint, unit = c.unit"
-    f" FROM unnest({_places(CHANGE)}) AS c (account_id, available_msat, held_msat, mint, unit)"
+    " held_msat = b.held_msat + c.held_msat, mint = c.mint, unit = c.unit, keyed = c.keyed"
+    f" FROM unnest({_places(CHANGE)})"
+    " AS c (account_id, available_msat, held_msat, mint, unit, keyed)"
     " WHERE b.account_id = c.account_id"
 )
 OPEN_BALANCES = (
-    "INSERT INTO balance AS b (account_id, available_msat, held_msat, mint, unit)"
+    "INSERT INTO balance AS b (account_id, available_msat, held_msat, mint, unit, keyed)"
     f" SELECT * FROM unnest({_places(CHANGE)})"
     " ON CONFLICT (account_id) DO UPDATE SET"
     " available_msat = b.available_msat + excluded.available_msat,"
     " held_msat = b.held_msat + excluded.held_msat,"
-    " mint = excluded.mint, unit = excluded.unit"
+    " mint = excluded.mint, unit = excluded.unit, keyed = GREATEST(b.keyed, excluded.keyed)"
 )
 READ = {
     table.name: f"{table.select()} WHERE {table.keys[0]}"
@@ -68,6 +70,7 @@ READ = {
     for table, tail in (
         (BALANCE, " ORDER BY 1 FOR UPDATE"),
         (OPEN_HOLD, ""),
+        (API_KEY, ""),
         (KEYSET_COUNTER, ""),
         (OPEN_MOVEMENT, ""),
         (RECONCILED, ""),
@@ -96,6 +99,8 @@ def load(db: psycopg.Connection[tuple[Any, ...]], commands: Sequence[Command]) -
     wanted = (
         (BALANCE, needs.accounts),
         (OPEN_HOLD, needs.holds),
+        # Behind the balances, whose locks are those of all keys of an account.
+        (API_KEY, needs.keys),
         (KEYSET_COUNTER, needs.keysets),
         (OPEN_MOVEMENT, needs.movements),
         (RECONCILED, needs.reconciled),
@@ -182,13 +187,14 @@ def _load_proofs(
 
 def _difference(
     account_id: UUID, rows: GuardRows, before: dict[UUID, AccountRow]
-) -> tuple[str, int, int, str, str]:
+) -> tuple[str, int, int, str, str, int]:
     # Differences, not results: two hosts may credit a new account at the same moment,
     # when there is no row yet that the first of them could lock.
     row = rows.accounts.rows[account_id]
     old = before.get(account_id, NO_ACCOUNT)
     available_msat = row.available_msat - old.available_msat
-    return account_id.hex, available_msat, row.held_msat - old.held_msat, row.mint, row.unit
+    held_msat = row.held_msat - old.held_msat
+    return account_id.hex, available_msat, held_msat, row.mint, row.unit, row.keyed
 
 
 def _columns(kinds: Iterable[str], rows: Sequence[Iterable[Any]]) -> list[str]:

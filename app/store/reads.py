@@ -11,6 +11,7 @@ from eventsourcing.persistence import PersistenceError
 
 from app.store.errors import StoreUnavailableError
 from app.store.tables import (
+    API_KEY,
     BALANCE,
     GUARD_TABLES,
     NEWEST_RATE,
@@ -35,11 +36,13 @@ from domain.guards import (
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
+    from datetime import datetime
     from uuid import UUID
 
     from eventsourcing.persistence import ApplicationRecorder
 
     from app.store.mapper import LedgerMapper
+    from domain.allowance import KeyRow
     from domain.event import Entry
     from projections.sheet import Sheet
 
@@ -141,6 +144,32 @@ class Reads(ABC):
         """Return what an account has, `None` if nothing was ever credited to it."""
         found = self._rows(BALANCE, "WHERE account_id = ?", account_id)
         return found[0][1] if found else None
+
+    def key(self, key_id: UUID) -> KeyRow | None:
+        """Return what binds a key, `None` if nothing does and it is no child."""
+        found = self._rows(API_KEY, "WHERE key_id = ?", key_id)
+        return found[0][1] if found else None
+
+    def children_of(self, account_id: UUID) -> list[tuple[UUID, KeyRow]]:
+        """Return the child keys of an account, in the order of their salts."""
+        return self._rows(API_KEY, "WHERE parent_id = ? ORDER BY salt", account_id)
+
+    def expired(
+        self, at: datetime, after: tuple[datetime, UUID] | None, limit: int
+    ) -> list[tuple[UUID, KeyRow]]:
+        """Return accounts whose keys have expired by `at` and that have money available.
+
+        Oldest first, at most `limit`, those behind the expiry and the id `after`.
+        """
+        where = (
+            "WHERE expires_at <= ? AND parent_id IS NULL AND EXISTS (SELECT 1 FROM balance"
+            " WHERE account_id = api_key.key_id AND available_msat > 0)"
+        )
+        tail = "ORDER BY expires_at, key_id LIMIT ?"
+        if after is None:
+            return self._rows(API_KEY, f"{where} {tail}", at, limit)
+        behind = "AND (expires_at, key_id) > (?, ?)"
+        return self._rows(API_KEY, f"{where} {behind} {tail}", at, *after, limit)
 
     def open_holds(self, owner: str) -> list[tuple[UUID, HoldRow]]:
         """Return the holds that the process `owner` has not ended."""

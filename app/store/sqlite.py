@@ -17,6 +17,7 @@ from app.store.mapper import LedgerMapper
 from app.store.reads import Query, Reads, translated
 from app.store.seal_tables import SQLITE_SEALS
 from app.store.tables import (
+    API_KEY,
     BALANCE,
     FOLLOWED,
     FOLLOWER,
@@ -28,10 +29,12 @@ from app.store.tables import (
     OPEN_MOVEMENT,
     PROOF,
     RECONCILED,
+    SCHEMA_VERSION,
     SQLITE_TYPES,
     TOTALS,
     GuardTable,
     Identities,
+    add_columns,
     create_table,
     totals_of,
     write_lines,
@@ -49,7 +52,6 @@ if TYPE_CHECKING:
 
     from projections.sheet import Sheet
 
-SCHEMA_VERSION = 1
 BUSY_TIMEOUT_S = 30
 ATTEMPTS_MAX = 5
 
@@ -72,7 +74,7 @@ APPEND_ONLY = (
 READ = {
     table.name: f"SELECT {', '.join(table.names)} FROM json_each(?)"
     f" CROSS JOIN {table.name} ON {table.keys[0]} = value"
-    for table in (BALANCE, OPEN_HOLD, OPEN_MOVEMENT, KEYSET_COUNTER, RECONCILED)
+    for table in (BALANCE, OPEN_HOLD, API_KEY, OPEN_MOVEMENT, KEYSET_COUNTER, RECONCILED)
 }
 """The rows of a JSON list of keys; a statement for each key takes thrice as long."""
 UPSERT = {
@@ -111,6 +113,8 @@ class SqliteStore(Reads):
                     f"{self.path} has schema {version}, this program knows {SCHEMA_VERSION}"
                 )
             for statement in self.recorder.construct_create_table_statements():
+                db.execute(statement)
+            for statement in add_columns(version, SQLITE_TYPES):
                 db.execute(statement)
             for statement in (*APPEND_ONLY, *self._tables(), *INDEXES, *SQLITE_SEALS):
                 db.execute(statement)
@@ -298,6 +302,7 @@ def _load(db: sqlite3.Connection, commands: Sequence[Command]) -> GuardRows:
     for table, identities in (
         (BALANCE, needs.accounts),
         (OPEN_HOLD, needs.holds),
+        (API_KEY, needs.keys),
         (OPEN_MOVEMENT, needs.movements),
     ):
         keys = {identity.hex: identity for identity in identities}

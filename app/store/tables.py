@@ -8,6 +8,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import msgspec
+
+from domain.allowance import KeyRow, Rules
 from domain.guards import (
     AccountRow,
     GuardRows,
@@ -24,7 +27,7 @@ from domain.guards import (
 from domain.msat import MSAT_PER_UNIT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from projections.sheet import Sheet
 
@@ -32,7 +35,23 @@ Columns = tuple[tuple[str, str], ...]
 
 SQLITE_TYPES = {"uuid": "TEXT", "text": "TEXT", "int": "INTEGER", "time": "TEXT"}
 POSTGRES_TYPES = {"uuid": "uuid", "text": "text", "int": "bigint", "time": "timestamptz"}
-AMOUNTS_NEVER_NEGATIVE = ("available_msat", "held_msat", "amount_msat", "next_counter")
+AMOUNTS_NEVER_NEGATIVE = (
+    "available_msat",
+    "held_msat",
+    "amount_msat",
+    "next_counter",
+    "spent_msat",
+    "total_msat",
+)
+MAY_BE_UNKNOWN = (
+    "movement_id",
+    "key_id",
+    "parent_id",
+    "salt",
+    "limit_msat",
+    "valid_until",
+    "expires_at",
+)
 
 
 @dataclass(frozen=True)
@@ -94,7 +113,7 @@ def create_table(name: str, columns: Columns, key_count: int, types: dict[str, s
 def _rule(name: str) -> str:
     if name in AMOUNTS_NEVER_NEGATIVE:
         return f"NOT NULL CHECK ({name} >= 0)"
-    return "" if name == "movement_id" else "NOT NULL"
+    return "" if name in MAY_BE_UNKNOWN else "NOT NULL"
 
 
 class Identities(dict[str, UUID]):
@@ -117,6 +136,36 @@ def _time(value: str | datetime) -> datetime:
     return value if isinstance(value, datetime) else datetime.fromisoformat(value)
 
 
+def _key_values(row: KeyRow) -> tuple[Any, ...]:
+    rules = row.rules
+    return (
+        row.version,
+        row.window_from.isoformat(),
+        row.parent_id and row.parent_id.hex,
+        row.salt and row.salt.hex,
+        rules.limit_msat,
+        rules.reset,
+        rules.valid_until and rules.valid_until.isoformat(),
+        msgspec.json.encode(rules.models).decode(),
+        rules.expires_at and rules.expires_at.isoformat(),
+        rules.refund_to,
+        *row[5:],
+    )
+
+
+def _key_row(values: tuple[Any, ...]) -> KeyRow:
+    rules = Rules(
+        limit_msat=values[5],
+        reset=values[6],
+        valid_until=values[7] and _time(values[7]),
+        models=msgspec.json.decode(values[8], type=tuple[str, ...]),
+        expires_at=values[9] and _time(values[9]),
+        refund_to=values[10],
+    )
+    parent_id, salt = (value and _uuid(value) for value in values[3:5])
+    return KeyRow(values[1], _time(values[2]), parent_id, salt, rules, *values[11:])
+
+
 BALANCE = GuardTable(
     "balance",
     "accounts",
@@ -127,6 +176,7 @@ BALANCE = GuardTable(
         ("held_msat", "int"),
         ("mint", "text"),
         ("unit", "text"),
+        ("keyed", "int"),
     ),
     lambda key, row: (key.hex, *row),
     lambda values, identify=_uuid: (identify(values[0]), AccountRow(*values[1:])),
@@ -141,12 +191,51 @@ OPEN_HOLD = GuardTable(
         ("amount_msat", "int"),
         ("owner", "text"),
         ("at", "time"),
+        ("key_id", "uuid"),
     ),
-    lambda key, row: (key.hex, row[0].hex, row[1], row[2], row[3].isoformat()),
+    lambda key, row: (
+        key.hex,
+        row[0].hex,
+        row[1],
+        row[2],
+        row[3].isoformat(),
+        row[4] and row[4].hex,
+    ),
     lambda values, identify=_uuid: (
         identify(values[0]),
-        HoldRow(identify(values[1]), values[2], values[3], _time(values[4])),
+        HoldRow(
+            identify(values[1]),
+            values[2],
+            values[3],
+            _time(values[4]),
+            values[5] and identify(values[5]),
+        ),
     ),
+)
+API_KEY = GuardTable(
+    "api_key",
+    "keys",
+    1,
+    (
+        ("key_id", "uuid"),
+        ("version", "int"),
+        ("window_from", "time"),
+        ("parent_id", "uuid"),
+        ("salt", "uuid"),
+        ("limit_msat", "int"),
+        ("reset", "text"),
+        ("valid_until", "time"),
+        ("models", "text"),
+        ("expires_at", "time"),
+        ("refund_to", "text"),
+        ("spent_msat", "int"),
+        ("held_msat", "int"),
+        ("total_msat", "int"),
+        ("requests", "int"),
+        ("children", "int"),
+    ),
+    lambda key, row: (key.hex, *_key_values(row)),
+    lambda values, identify=_uuid: (identify(values[0]), _key_row(values)),
 )
 OPEN_MOVEMENT = GuardTable(
     "open_movement",
@@ -224,6 +313,7 @@ RECONCILED = GuardTable(
 GUARD_TABLES = (
     BALANCE,
     OPEN_HOLD,
+    API_KEY,
     OPEN_MOVEMENT,
     KEYSET_COUNTER,
     PROOF,
@@ -247,6 +337,15 @@ def totals_of(found: Iterable[tuple[Any, ...]]) -> Totals:
     return Totals(sums["owed"], sums["free"])
 
 
+SCHEMA_VERSION = 2
+ADDED_SINCE = {
+    1: (
+        ("balance", "keyed", "int", "NOT NULL DEFAULT 0"),
+        ("open_hold", "key_id", "uuid", ""),
+    ),
+}
+"""The columns that an older schema lacks; tables are made wherever they are missing."""
+
 FOLLOWER = create_table(
     "follower", (("name", "text"), ("position", "int")), 1, {"text": "TEXT", "int": "BIGINT"}
 )
@@ -255,6 +354,12 @@ FOLLOWER = create_table(
 FOLLOWS = "INSERT INTO follower (name, position) VALUES (?, 0) ON CONFLICT DO NOTHING"
 FOLLOWED = "UPDATE follower SET position = ? WHERE name = ? AND position = ?"
 """Changes no row when another process has told the same page meanwhile."""
+
+
+def add_columns(version: int, types: dict[str, str]) -> Iterator[str]:
+    """Yield the statements that bring tables of an older schema to this one."""
+    for table, column, kind, rule in ADDED_SINCE.get(version, ()):
+        yield f"ALTER TABLE {table} ADD COLUMN {column} {types[kind]} {rule}"
 
 
 def write_lines(sheet: Sheet) -> str:
@@ -273,6 +378,8 @@ def write_lines(sheet: Sheet) -> str:
 # Holds have no index by owner: they are few at any moment, and only the sweeper asks.
 INDEXES = (
     "CREATE INDEX IF NOT EXISTS open_movement_account ON open_movement (account_id, kind)",
+    "CREATE INDEX IF NOT EXISTS api_key_parent ON api_key (parent_id)",
+    "CREATE INDEX IF NOT EXISTS api_key_expiry ON api_key (expires_at)",
     "CREATE INDEX IF NOT EXISTS proof_purse ON proof (mint, unit, state)",
     "CREATE INDEX IF NOT EXISTS proof_movement ON proof (movement_id)",
 )

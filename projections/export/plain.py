@@ -27,6 +27,7 @@ HOUSE = {
     "refunds:in_flight": "Liabilities:Refunds:InFlight",
     "tokens:outstanding": "Liabilities:Tokens:Outstanding",
     "house:earned": "Income:Earned",
+    "house:donated": "Income:Donated",
     "house:shortfall": "Expenses:Shortfall",
     "lightning:in_flight": "Liabilities:Lightning:InFlight",
     "house:drawn": "Equity:Drawn",

@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import pytest
 
+from domain.allowance import Rules
 from domain.deposit import Plan, Refused, Replanned
+from domain.donation import Donated
 from domain.event import Event
 from domain.hold import Charged, Held, Released
 from domain.invoice import Bill, InvoiceCredited, InvoiceLapsed, InvoiceOpened, InvoicePlanned
+from domain.key import KeyMade, KeyReset, KeySet
 from domain.posting import (
+    DONATED,
     EARNED,
     KINDS,
     REFUNDS_IN_FLIGHT,
@@ -118,6 +122,10 @@ MOVES: list[tuple[Event, list[Posting]]] = [
         [Posting(BANK, FREE, 21_000)],
     ),
     (InvoiceLapsed(at=AT, account_id=ALICE, mint=MINT), []),
+    (KeyMade(at=AT, parent_id=ALICE, salt=ALICE, rules=Rules()), []),
+    (KeySet(at=AT, by=ALICE, rules=Rules()), []),
+    (KeyReset(at=AT, by=ALICE), []),
+    (Donated(at=AT, account_id=ALICE, amount_msat=5), [Posting(FREE, DONATED, 5)]),
     (RateObserved(at=AT, btc_usd="1", sources=()), []),
     (PricesAdopted(at=AT, version="p1", document={}), []),
 ]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 from app.store.group import OneByOne
+from domain.allowance import Rules
 from domain.deposit import Claim, Received
+from domain.key import Changes
 from domain.ledger import Ledger
 from domain.msat import Msat
 from domain.refund import Issued, Purse, Started, split
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
     from domain.event import Entry
     from domain.guards import GuardRows
     from tests.store.places import Store
+
+FAR = datetime(2126, 1, 1, tzinfo=UTC)
 
 
 def ledger_on(store: Store, owner: str = "worker-1") -> Ledger:
@@ -51,11 +56,17 @@ def fund(
     return begun
 
 
-def serve(ledger: Ledger, account_id: UUID, held_msat: int, cost_msat: int) -> UUID:
+def serve(
+    ledger: Ledger,
+    account_id: UUID,
+    held_msat: int,
+    cost_msat: int,
+    key_id: UUID | None = None,
+) -> UUID:
     """Serve one request from its hold to its charge."""
     hold_id = uuid4()
-    ledger.hold(hold_id, account_id, Msat(held_msat), TERMS)
-    ledger.charge(hold_id, account_id, Msat(cost_msat), TERMS, USAGE)
+    ledger.hold(hold_id, account_id, Msat(held_msat), TERMS, key_id=key_id)
+    ledger.charge(hold_id, account_id, Msat(cost_msat), TERMS, USAGE, key_id)
     return hold_id
 
 
@@ -69,7 +80,7 @@ def refund(ledger: Ledger, account_id: UUID, sat: int) -> tuple[Entry, Issued]:
 
 
 def a_day(store: Store, account_id: UUID) -> None:
-    """A deposit, a request served, one running, a token out and one on its way."""
+    """A deposit, requests served and running, a child key, tokens out and on their way."""
     ledger = ledger_on(store)
     fund(ledger, account_id, 1_000)
     serve(ledger, account_id, 60_000, 7_000)
@@ -77,6 +88,10 @@ def a_day(store: Store, account_id: UUID) -> None:
     refund(ledger, account_id, 100)
     ledger.start_refund(uuid4(), account_id, Purse(MINT, "sat", KEYSET, {}), Msat(64_000))
     ledger.receive_token(uuid4(), claim_of(account_id, 3), KEYSET, split(3))
+    child_id = uuid4()
+    ledger.make_key(child_id, account_id, uuid4(), Rules(limit_msat=9_000, reset="daily"))
+    serve(ledger, account_id, 6_000, 4_000, child_id)
+    ledger.set_key(account_id, account_id, Changes(expires_at=FAR, models=("gpt-x", "gpt-y")))
     ledger.observe_rate(uuid4(), "50000", ("a",))
 
 
