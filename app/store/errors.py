@@ -3,7 +3,8 @@
 StoreError
 ├── StoreUnavailableError    the database cannot be reached or written to just now
 ├── StoreBusyError           the database did not answer in time
-└── SchemaTooNewError        the database was written by a newer version of this program
+├── SchemaTooNewError        the database was written by a newer version of this program
+└── UpgradeError             the log of an older version cannot be read; nothing was changed
 """
 
 from __future__ import annotations
@@ -26,3 +27,7 @@ class StoreBusyError(StoreError):
 
 class SchemaTooNewError(StoreError):
     """The database was written by a newer version of this program."""
+
+
+class UpgradeError(StoreError):
+    """The log of an older version cannot be read; nothing was changed."""

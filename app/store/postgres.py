@@ -31,11 +31,10 @@ from app.store.tables import (
     GUARD_TABLES,
     INDEXES,
     POSTGRES_TYPES,
-    SCHEMA_VERSION,
-    add_columns,
     create_table,
     write_lines,
 )
+from app.store.upgrade import SCHEMA_VERSION, disposable, folded
 from domain.batch import Answer, Decided, decide
 from domain.errors import LedgerBrokenError
 from domain.event import Entry
@@ -94,7 +93,8 @@ class PostgresStore(Reads):
     def create(self) -> None:
         """Make the tables that are missing; harmless when called again, by anybody.
 
-        Raises `SchemaTooNewError`, `StoreUnavailableError`.
+        A database of an older version gets today's tables, filled from its log. Raises
+        `SchemaTooNewError`, `UpgradeError`, `StoreUnavailableError`.
         """
         with self._translated(), self._connection().transaction():
             db = self._connection()
@@ -105,16 +105,22 @@ class PostgresStore(Reads):
                 raise SchemaTooNewError(
                     f"the database has schema {found[0]}, this program knows {SCHEMA_VERSION}"
                 )
-            if found is None:
-                self.recorder.create_table()
-                db.execute("INSERT INTO schema_version VALUES (0)")
-            version = found[0] if found else 0
-            if version < SCHEMA_VERSION:
-                added = add_columns(version, POSTGRES_TYPES)
-                tables = (*self._tables(), *INDEXES, *POSTGRES_SEALS)
-                for statement in (*added, *APPEND_ONLY, *tables):
-                    db.execute(statement)
-                db.execute("UPDATE schema_version SET version = %s", (SCHEMA_VERSION,))
+            if found and found[0] == SCHEMA_VERSION:
+                return
+            if found:
+                # Writers of the older version wait here, and then find other tables.
+                names = ", ".join(disposable(self.sheets))
+                db.execute(f"DROP TABLE IF EXISTS {names}")
+                db.execute("SELECT pg_advisory_xact_lock(%s)", (LOG_LOCK,))
+            self.recorder.create_table()
+            for statement in (*APPEND_ONLY, *self._tables(), *INDEXES, *POSTGRES_SEALS):
+                db.execute(statement)
+            if found:
+                rows = folded(self, found[0])
+                for table in GUARD_TABLES:
+                    upsert(db, table, rows)
+            db.execute("DELETE FROM schema_version")
+            db.execute("INSERT INTO schema_version VALUES (%s)", (SCHEMA_VERSION,))
 
     def commit(self, commands: Sequence[Command]) -> list[Answer]:
         """Decide `commands` and record what happens, all in one durable transaction.

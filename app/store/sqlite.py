@@ -29,16 +29,15 @@ from app.store.tables import (
     OPEN_MOVEMENT,
     PROOF,
     RECONCILED,
-    SCHEMA_VERSION,
     SQLITE_TYPES,
     TOTALS,
     GuardTable,
     Identities,
-    add_columns,
     create_table,
     totals_of,
     write_lines,
 )
+from app.store.upgrade import SCHEMA_VERSION, disposable, folded
 from domain.batch import Answer, decide
 from domain.command import Command, Needs
 from domain.errors import LedgerBrokenError
@@ -103,7 +102,8 @@ class SqliteStore(Reads):
     def create(self) -> None:
         """Make the tables that are missing; harmless when called again, by anybody.
 
-        Raises `SchemaTooNewError`, `StoreUnavailableError`.
+        A database of an older version gets today's tables, filled from its log. Raises
+        `SchemaTooNewError`, `UpgradeError`, `StoreUnavailableError`.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._exclusive() as db:
@@ -112,12 +112,18 @@ class SqliteStore(Reads):
                 raise SchemaTooNewError(
                     f"{self.path} has schema {version}, this program knows {SCHEMA_VERSION}"
                 )
+            is_old = 0 < version < SCHEMA_VERSION
+            if is_old:
+                for name in disposable(self.sheets):
+                    db.execute(f"DROP TABLE IF EXISTS {name}")
             for statement in self.recorder.construct_create_table_statements():
-                db.execute(statement)
-            for statement in add_columns(version, SQLITE_TYPES):
                 db.execute(statement)
             for statement in (*APPEND_ONLY, *self._tables(), *INDEXES, *SQLITE_SEALS):
                 db.execute(statement)
+            if is_old:
+                rows = folded(self, version)
+                for table in GUARD_TABLES:
+                    _write(db, table, rows)
             db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def commit(self, commands: Sequence[Command]) -> list[Answer]:

@@ -27,7 +27,7 @@ from domain.guards import (
 from domain.msat import MSAT_PER_UNIT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from projections.sheet import Sheet
 
@@ -337,15 +337,6 @@ def totals_of(found: Iterable[tuple[Any, ...]]) -> Totals:
     return Totals(sums["owed"], sums["free"])
 
 
-SCHEMA_VERSION = 2
-ADDED_SINCE = {
-    1: (
-        ("balance", "keyed", "int", "NOT NULL DEFAULT 0"),
-        ("open_hold", "key_id", "uuid", ""),
-    ),
-}
-"""The columns that an older schema lacks; tables are made wherever they are missing."""
-
 FOLLOWER = create_table(
     "follower", (("name", "text"), ("position", "int")), 1, {"text": "TEXT", "int": "BIGINT"}
 )
@@ -354,12 +345,6 @@ FOLLOWER = create_table(
 FOLLOWS = "INSERT INTO follower (name, position) VALUES (?, 0) ON CONFLICT DO NOTHING"
 FOLLOWED = "UPDATE follower SET position = ? WHERE name = ? AND position = ?"
 """Changes no row when another process has told the same page meanwhile."""
-
-
-def add_columns(version: int, types: dict[str, str]) -> Iterator[str]:
-    """Yield the statements that bring tables of an older schema to this one."""
-    for table, column, kind, rule in ADDED_SINCE.get(version, ()):
-        yield f"ALTER TABLE {table} ADD COLUMN {column} {types[kind]} {rule}"
 
 
 def write_lines(sheet: Sheet) -> str:

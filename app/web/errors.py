@@ -253,6 +253,7 @@ STORE: Mapping[type[Exception], Rule] = {
     store.StoreUnavailableError: STORE_DOWN,
     store.StoreBusyError: STORE_DOWN,
     store.SchemaTooNewError: INTERNAL,
+    store.UpgradeError: INTERNAL,
     # The library's reads raise its own.
     PersistenceError: STORE_DOWN,
 }
