@@ -83,6 +83,10 @@ rebuild: $(INSTALLED) ## drop every projection and make it again from the events
 bench-ledger: $(INSTALLED) ## hold+charge pairs a second, beside the floor of raw inserts
 	@exec $(BIN)/python -m tests.bench.ledger
 
+.PHONY: bench-slow
+bench-slow: $(INSTALLED) ## p99 of honest requests beside 100 clients that drip
+	@exec $(BIN)/python -m tests.bench.slow
+
 .PHONY: clean
 clean: ## remove what the tools made; never a database, never .env
 	@rm -rf .venv .clients .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \

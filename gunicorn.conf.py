@@ -6,6 +6,8 @@ import signal
 
 from app.logs import log_config
 from app.settings import SettingsError, load_settings
+from app.web.line import Patience
+from app.web.worker import PatientWorker
 
 try:
     settings = load_settings()
@@ -19,9 +21,34 @@ backlog = 4096
 
 # One worker holds a thousand streams; the others are there for the second core, and so that
 # one can be restarted while another serves.
-worker_class = "gevent"
 workers = settings.workers
-worker_connections = 2000
+
+# Never 0: clients that ask often would pay for a connection each time.
+keepalive = 75
+
+
+class Worker(PatientWorker):
+    """Bears what the operator has set, and no client that is slower than any modem."""
+
+    patience = Patience(
+        idle_s=keepalive,
+        crowded_idle_s=5,
+        head_s=settings.head_timeout_s,
+        body_s=settings.body_timeout_s,
+        grace_s=min(10, settings.body_timeout_s),
+        bytes_per_s_min=1000,
+        send_s=settings.send_timeout_s,
+    )
+    connections_max = settings.connections_max
+    requests_max = settings.requests_max
+    bodies_bytes_max = settings.bodies_bytes_max
+
+
+worker_class = Worker
+# Some to spare, for being told that there is no room.
+worker_connections = settings.connections_max + 500
+# Files are few and small; by this way no slow reader would be noticed.
+sendfile = False
 
 # A worker is only killed when its hub has stood still this long: the heartbeat is a greenlet
 # of its own, so the length of a stream does not count.
@@ -29,8 +56,6 @@ timeout = 120
 # On SIGTERM running streams end and are charged. A model may reason for the better part of an
 # hour, and a stream cut short is money that must be estimated instead of known.
 graceful_timeout = 3600
-# Never 0: gunicorn cuts off slow headers only while it waits for a next request.
-keepalive = 75
 
 # A token of 100 proofs with DLEQ is a header of some 30,000 bytes; X-Cashu may carry two.
 limit_request_field_size = 65_000

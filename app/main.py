@@ -74,7 +74,6 @@ FOLLOW_EVERY_S = 2.0
 FINISH_EVERY_S = 10.0
 WATCH_EVERY_S = 5.0
 UPSTREAM_CONNECTIONS_MAX = 2000
-BODY_TIMEOUT_S = 60.0
 SEAL_EVERY_S = 60.0
 COMPARE_EVERY_S = 86_400.0
 SEAL, API_KEYS, CHECKPOINTS = b"sealed proofs", b"api keys", b"checkpoints"
@@ -306,7 +305,7 @@ def _doors(house: House) -> Doors:
         about=_about(settings),
         key_secret=house.seed.subkey(API_KEYS),
         body_bytes_max=settings.body_bytes_max,
-        body_timeout_s=BODY_TIMEOUT_S,
+        body_timeout_s=settings.body_timeout_s,
     )
 
 

@@ -141,6 +141,25 @@ class Settings(BaseSettings):
     body_bytes_max: int = Field(default=20 * 1024 * 1024, ge=1024, le=1024**3)
     """How many bytes the body of a request may have."""
 
+    bodies_bytes_max: int = Field(default=512 * 1024 * 1024, ge=1024, le=1024**4)
+    """How many bytes the bodies of all requests in progress may have, in each worker."""
+
+    connections_max: int = Field(default=2000, ge=1, le=100_000)
+    """How many connections each worker keeps. To more, 503 is answered at once."""
+
+    requests_max: int = Field(default=1500, ge=1, le=100_000)
+    """How many requests each worker has in progress. To more, 503 is answered at once."""
+
+    head_timeout_s: Seconds = 10
+    """How many seconds the head of a request may take, from the connection's first moment."""
+
+    body_timeout_s: Seconds = 60
+    """How many seconds the body of a request may take; one of less than 1 kB/s is cut off
+    after 10."""
+
+    send_timeout_s: Seconds = 60
+    """After how many seconds a client that takes none of its answer has gone."""
+
     upstream_connect_timeout_s: Seconds = 10
     """How many seconds connecting to the upstream may take."""
 

@@ -84,6 +84,7 @@ NO_KEY = Rule(
     status=401, type=REQUEST, code="missing_api_key", headers={"WWW-Authenticate": "Bearer"}
 )
 BAD_REQUEST = Rule(status=400, type=REQUEST, code="invalid_value")
+LATE = Rule(status=408, type=REQUEST, code="request_timeout")
 TOO_LARGE = Rule(status=413, type=REQUEST, code="request_too_large")
 NOT_FOUND = Rule(status=404, type=REQUEST, code="not_found", detail=str)
 
@@ -106,7 +107,11 @@ DOOR: Mapping[type[Exception], Rule] = {
     door.EmptyBearerError: NO_KEY,
     door.UnknownKeyError: BAD_KEY,
     door.BodyError: BAD_REQUEST,
-    door.BodyLateError: Rule(status=408, type=REQUEST, code="request_timeout"),
+    door.BodyLateError: LATE,
+    door.HeadLateError: LATE,
+    door.HeadTooLargeError: Rule(status=431, type=REQUEST, code="headers_too_large"),
+    door.CrowdedError: Rule(status=503, type=API, code="overloaded", headers=retry_after(2)),
+    door.BodyMalformedError: Rule(status=400, type=REQUEST, code="malformed_request"),
     door.BodyTooLargeError: TOO_LARGE,
     door.InvalidJsonError: Rule(status=400, type=REQUEST, code="invalid_json"),
     door.InvalidParameterError: BAD_REQUEST,

@@ -71,6 +71,22 @@ class BodyLateError(BodyError):
     """The request's body did not arrive in time."""
 
 
+class HeadLateError(DoorError):
+    """The request's head did not arrive in time."""
+
+
+class HeadTooLargeError(DoorError):
+    """The request's header fields are too large."""
+
+
+class CrowdedError(DoorError):
+    """Too many requests are being served at this moment. Nothing was charged; try again."""
+
+
+class BodyMalformedError(BodyError):
+    """The chunks of the request's body are malformed."""
+
+
 class BodyTooLargeError(BodyError):
     """The request's body is too large."""
 

@@ -2,7 +2,7 @@
 
 Left alone it answers what the sample upstream answers. It is told how to misbehave by
 `behave`, or by the model's name: `gpt-4o-mini+drop-3+delay-20` is cut after three chunks
-that are 20 ms apart.
+that are 20 ms apart, and `+flood-500` sends 500 pieces of 10 kB each.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 IDLE_TIMEOUT_S = 30.0
 WAIT_S_MAX = 10.0
+PIECE = b'data: {"choices":[{"index":0,"delta":{"content":"%b"}}]}\n\n' % (b"x" * 10_000)
 FAILURE = b'{"error":{"message":"the double was told to fail","type":"server_error"}}'
 
 
@@ -51,6 +52,7 @@ class Behaviour:
             behaviour = {
                 "delay": replace(behaviour, chunk_delay_s=count / 1000),
                 "drop": replace(behaviour, drops_after_chunks=count),
+                "flood": replace(behaviour, chunks=[PIECE] * count),
                 "hangup": replace(behaviour, hangs_up_unanswered=True),
                 "nousage": replace(behaviour, omits_usage=True),
                 "slow": replace(behaviour, answer_delay_s=count / 1000),

@@ -166,7 +166,7 @@ class Service:
 
     def _is_whole(self) -> bool:
         return (
-            len(self.worker_pids()) == WORKERS
+            len(self.worker_pids()) == int(self._environment["WORKERS"])
             and self.back_office_pid() is not None
             and self._answers()
         )
