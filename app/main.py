@@ -25,6 +25,7 @@ from app.cashier.rates import RateDesk
 from app.cashier.reconcile import Reconciliation
 from app.cashier.recover import ASK_AGAIN_AFTER, Recovery
 from app.cashier.refund import Refunds
+from app.cashier.route import Route
 from app.cashier.sizing import TokenSizes
 from app.cashier.ticket import Tickets
 from app.gateways.exchange import Exchange
@@ -78,6 +79,7 @@ SEAL_EVERY_S = 60.0
 COMPARE_EVERY_S = 86_400.0
 SEAL, API_KEYS, CHECKPOINTS = b"sealed proofs", b"api keys", b"checkpoints"
 ADMIN_SESSIONS = b"admin session"
+DEFAULT_PROVIDER = "default"
 
 
 @dataclass(frozen=True)
@@ -271,14 +273,10 @@ def read_prices(settings: Settings) -> tuple[list[dict[str, Any]], PriceBook]:
 
 def _doors(house: House) -> Doors:
     settings = house.settings
-    quotes = Quotes(
-        house.book,
-        Rates(
-            house.store.rate,
-            fixed_btc_usd=_fixed_rate(settings.btc_usd),
-            stale_after_s=settings.rate_stale_after_s,
-        ),
-        route=settings.upstream_base_url,
+    rates = Rates(
+        house.store.rate,
+        fixed_btc_usd=_fixed_rate(settings.btc_usd),
+        stale_after_s=settings.rate_stale_after_s,
     )
     key = settings.upstream_api_key
     upstream = Upstream(
@@ -288,8 +286,15 @@ def _doors(house: House) -> Doors:
         read_timeout_s=settings.upstream_read_timeout_s,
         connections_max=UPSTREAM_CONNECTIONS_MAX,
     )
-    policy = Policy(settings.missing_usage, settings.drain_seconds)
-    charges = Charges(house.ledger, upstream, quotes, policy)
+    routes = (Route(DEFAULT_PROVIDER, house.book, upstream, house.models),)
+    quotes = Quotes(lambda: routes, rates)
+    policy = Policy(
+        settings.missing_usage,
+        settings.drain_seconds,
+        settings.upstream_attempts_max,
+        settings.failover_s,
+    )
+    charges = Charges(house.ledger, quotes, policy)
     sizes = TokenSizes(house.mints)
     return Doors(
         deposits=house.deposits,
@@ -300,7 +305,6 @@ def _doors(house: House) -> Doors:
         find_invoice=partial(find_invoice, house.store),
         quotes=quotes,
         account=house.store.account,
-        models=house.models,
         token_fee_ppk=sizes.fee_ppk,
         about=_about(settings),
         key_secret=house.seed.subkey(API_KEYS),

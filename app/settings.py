@@ -166,6 +166,12 @@ class Settings(BaseSettings):
     upstream_read_timeout_s: Seconds = 600
     """How many seconds the upstream may be silent; models that reason are, for minutes."""
 
+    upstream_attempts_max: int = Field(default=3, ge=1, le=10)
+    """How many providers are asked for one request, one after the other, until one serves."""
+
+    failover_s: Seconds = 30
+    """After how many seconds no further provider is asked for a request."""
+
     mint_timeout_s: Seconds = 30
     """How many seconds a mint may take to answer; after that its answer is asked for again."""
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from app.cashier.bill import IMAGES, WORDLESS
-from app.cashier.costs import cost_document, cost_headers, told
+from app.cashier.costs import PROVIDER_HEADER, cost_document, cost_headers, told
 from app.cashier.meter import StreamMeter, usage_of
 from app.cashier.stream import MeteredStream
 from domain.bounds import Usage
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from app.gateways.upstream import UpstreamAnswer
 
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
-ERROR_BYTES_MAX = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +30,22 @@ class Served:
 
 
 def answered(answer: UpstreamAnswer, call: Call, bill: Bill, drain_s: float) -> Served:
-    """Return what the client is answered: a stream that settles its bill, or all at once."""
-    if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
-        return _failed(answer, bill)
+    """Return what the client is answered: a stream that settles its bill, or all at once.
+
+    Waits until the answer has begun: until then another provider can be asked. Raises
+    `UpstreamBrokenError` if it does not, `AnswerTooLongError`.
+    """
     kind = answer.headers.get("content-type", "")
-    if call.stream and kind.startswith("text/event-stream"):
-        meter = StreamMeter(usage_invited=usage_invited(call.document))
-        stream = MeteredStream(answer, meter, bill, drain_s)
-        return Served(answer.status, answer.headers, stream)
-    return _whole(answer, call, bill)
+    if not (call.stream and kind.startswith("text/event-stream")):
+        return _whole(answer, call, bill)
+    try:
+        answer.wait()
+    except BaseException:
+        answer.close()
+        raise
+    meter = StreamMeter(usage_invited=usage_invited(call.document))
+    stream = MeteredStream(answer, meter, bill, drain_s)
+    return Served(answer.status, {**answer.headers, PROVIDER_HEADER: bill.provider}, stream)
 
 
 def usage_invited(document: Mapping[str, Any]) -> bool:
@@ -49,23 +54,14 @@ def usage_invited(document: Mapping[str, Any]) -> bool:
     return isinstance(options, Mapping) and options.get("include_usage") is True
 
 
-def _failed(answer: UpstreamAnswer, bill: Bill) -> Served:
-    """Pass an upstream's error, or its redirect, on; nothing is charged for it."""
-    try:
-        body = answer.read_all(ERROR_BYTES_MAX)
-    finally:
-        answer.close()
-    bill.release(f"upstream answered {answer.status}")
-    return Served(answer.status, answer.headers, body)
-
-
 def _whole(answer: UpstreamAnswer, call: Call, bill: Bill) -> Served:
     try:
         body = answer.read_all(ANSWER_BYTES_MAX)
     finally:
         answer.close()
     body, more = settled(body, call.path, bill)
-    return Served(answer.status, {**answer.headers, **more}, body)
+    headers = {**answer.headers, **more, PROVIDER_HEADER: bill.provider}
+    return Served(answer.status, headers, body)
 
 
 def settled(body: bytes, path: str, bill: Bill) -> tuple[bytes, dict[str, str]]:
@@ -82,7 +78,7 @@ def settled(body: bytes, path: str, bill: Bill) -> tuple[bytes, dict[str, str]]:
     if cost is None:
         return body, {}
     if isinstance(document, dict):
-        body = told(document, cost_document(cost, usage, bill.rate))
+        body = told(document, cost_document(cost, usage, bill.rate, bill.provider))
     return body, cost_headers(cost, bill.rate)
 
 

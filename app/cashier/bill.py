@@ -12,15 +12,16 @@ from app.cashier.meter import estimate
 from app.store.errors import StoreError
 from domain.bounds import Bounds
 from domain.cost import Cost
-from domain.errors import HoldEndedError, UnknownHoldError
+from domain.errors import HoldEndedError, InsufficientFundsError, UnknownHoldError
 from domain.hold import Metered
 from domain.msat import Msat
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from uuid import UUID
 
-    from app.cashier.quote import Quote
+    from app.cashier.quote import Try
+    from app.cashier.route import Route
     from domain.bounds import Kind, Usage, Window
     from domain.ledger import Ledger
     from domain.pricing import MsatPerUsd
@@ -69,36 +70,57 @@ class Policy:
 
     `missing_usage` says what an answer without usage costs: an estimate of what was
     delivered, the whole hold, or nothing. A stream its client has left is read on for
-    `drain_s` seconds, to learn what it used.
+    `drain_s` seconds, to learn what it used. Of several providers at most `attempts_max`
+    are asked in turn, none of them later than `failover_s` seconds after the first.
     """
 
     missing_usage: MissingUsage
     drain_s: float
+    attempts_max: int = 3
+    failover_s: float = 30.0
 
 
 class Bill:
     """One hold and its one end; ending it twice does nothing."""
 
     def __init__(
-        self, ledger: Ledger, call: Call, quote: Quote, bounds: Bounds, policy: Policy
+        self, ledger: Ledger, call: Call, tries: Sequence[Try], policy: Policy
     ) -> None:
         self._ledger = ledger
         self._call = call
-        self._quote = quote
-        self._bounds = bounds
         self._policy = policy
         self._ended = False
+        self.tries = tries
+        """What the hold covers, and what may therefore be tried, in this order."""
+        self.take(tries[0])
+
+    def take(self, one: Try) -> None:
+        """Charge by the terms of `one` from now on: its route is asked next."""
+        self._quote, self._bounds = one.quote, one.bounds
 
     def hold(self) -> None:
-        """Set aside the most that the call can cost."""
-        call, quote = self._call, self._quote
-        ceiling = quote.tariff.ceiling(self._bounds)
+        """Set aside the most that the call can cost, whichever of its routes serves it.
+
+        Who cannot pay for the dearest is served by those that are covered.
+        """
+        try:
+            self._hold()
+        except InsufficientFundsError as error:
+            covered = [t for t in self.tries if t.ceiling.msat <= error.available_msat]
+            if not covered:
+                raise
+            self.tries = covered
+            self.take(covered[0])
+            self._hold()
+
+    def _hold(self) -> None:
+        call = self._call
         try:
             self._ledger.hold(
                 call.request_id,
                 call.account_id,
-                ceiling,
-                quote.terms,
+                max(each.ceiling for each in self.tries),
+                self._quote.terms,
                 named=call.named,
                 request_hash=call.request_hash,
             )
@@ -109,9 +131,23 @@ class Bill:
             raise
 
     @property
+    def route(self) -> Route:
+        """The route that is asked, and is charged for."""
+        return self._quote.route
+
+    @property
+    def provider(self) -> str:
+        return self._quote.terms.route
+
+    @property
+    def model(self) -> str:
+        """The id of the model's price."""
+        return self._quote.terms.model
+
+    @property
     def rate(self) -> MsatPerUsd | None:
         """The rate of exchange it was admitted at, if there is one."""
-        return self._quote.tariff.rate
+        return self._quote.rate
 
     def charge(self, usage: Usage | None, delivered_characters: int) -> Cost | None:
         """Charge for an answer that was delivered; `None` if it is on the house."""

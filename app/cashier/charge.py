@@ -1,19 +1,33 @@
-"""A paid call: money is held, the upstream asked, its answer metered, the cost charged."""
+"""A paid call: money is held, providers are asked, the answer metered, the cost charged."""
 
 from __future__ import annotations
 
 import json
+import logging
+import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 
-from app.cashier.answer import answered, usage_invited
-from app.cashier.bill import Bill, Call, Policy, bounds_of
+from app.cashier.answer import Served, answered, usage_invited
+from app.cashier.attempt import Refusal
+from app.cashier.bill import Bill, Call, Policy
+from app.cashier.plan import awake, tries_of
+from app.gateways.upstream import (
+    AnswerTooLongError,
+    UpstreamBrokenError,
+    UpstreamUnreachableError,
+)
 
 if TYPE_CHECKING:
-    from app.cashier.answer import Served
+    from collections.abc import Callable
+
     from app.cashier.quote import Quotes
-    from app.gateways.upstream import Upstream
+    from app.gateways.errors import GatewayError
     from domain.ledger import Ledger
+
+logger = logging.getLogger(__name__)
 
 # Elsewhere streams tell their usage unasked, and an option they do not know is an error.
 ASKED_FOR_USAGE = frozenset({"/chat/completions", "/completions"})
@@ -23,24 +37,28 @@ class Charges:
     """Serves paid calls at the price they were admitted at."""
 
     def __init__(
-        self, ledger: Ledger, upstream: Upstream, quotes: Quotes, policy: Policy
+        self,
+        ledger: Ledger,
+        quotes: Quotes,
+        policy: Policy,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ledger = ledger
-        self._upstream = upstream
         self._quotes = quotes
         self._policy = policy
+        self._clock = clock
 
     def serve(self, call: Call) -> Served:
         """Forward `call` at its account's cost; return the answer as it arrives.
 
         Raises `PricingError`, `NoRateError`, `UnknownAccountError`,
         `InsufficientFundsError`, `RequestInProgressError`, `RequestRepeatedError`,
-        `RequestChangedError` before anything is held, `GatewayError` afterwards; then, and
-        when the upstream answers with an error or with nothing, everything is given back.
+        `RequestChangedError` and `UpstreamsRestingError` before anything is held,
+        `GatewayError` afterwards; then, and when the upstream answers with an error or with
+        nothing, everything is given back.
         """
-        quote = self._quotes.quote(call.model)
-        bounds = bounds_of(call.path, call.document, call.prompt_bytes, quote.tariff.price)
-        bill = Bill(self._ledger, call, quote, bounds, self._policy)
+        tries = tries_of(self._quotes, call.path, call.model, call.document, call.prompt_bytes)
+        bill = Bill(self._ledger, call, awake(tries, self._policy.attempts_max), self._policy)
         bill.hold()
         try:
             return self._forward(call, bill)
@@ -49,16 +67,80 @@ class Charges:
             raise
 
     def _forward(self, call: Call, bill: Bill) -> Served:
-        body = with_usage_asked(call) if call.stream else call.body
-        answer = self._upstream.post(call.path, body, call.headers)
-        return answered(answer, call, bill, self._policy.drain_s)
+        """Ask one provider after the other, until one serves or refuses for good.
+
+        Nothing has been sent to the client while this goes on. A provider that broke off may
+        have done, and may bill, what was asked: that is the house's loss, for its client is
+        charged for the answer it gets and for no other.
+        """
+        until_s = self._clock() + self._policy.failover_s
+        failure: Refusal | GatewayError | None = None
+        for each in bill.tries:
+            if failure is not None and self._clock() > until_s:
+                break
+            bill.take(each)
+            outcome = self._attempt(call, bill)
+            if isinstance(outcome, Served):
+                return outcome
+            _tell_operators(call, bill, outcome)
+            if failure is None or isinstance(outcome, Refusal):
+                failure = outcome
+            if isinstance(outcome, Refusal) and not outcome.is_of_the_provider:
+                break
+        if isinstance(failure, Refusal):
+            return _failed(failure, bill)
+        raise failure or UpstreamUnreachableError("No upstream was asked.")
+
+    def _attempt(self, call: Call, bill: Bill) -> Served | Refusal | GatewayError:
+        """Ask the bill's route; return what came of it, of which its breaker is told.
+
+        Raises `UpstreamPathError` and `AnswerTooLongError`, which would come again.
+        """
+        route = bill.route
+        route.breaker.ask()
+        try:
+            body = body_for(call, route.forwarded(call.model))
+            answer = route.upstream.post(call.path, body, call.headers)
+            if answer.status < HTTPStatus.MULTIPLE_CHOICES:
+                served = answered(answer, call, bill, self._policy.drain_s)
+                route.breaker.succeeded()
+                return served
+            refusal = Refusal.read(answer)
+        except UpstreamUnreachableError as error:
+            route.breaker.failed(is_away=True)
+            return error
+        except AnswerTooLongError:
+            raise
+        except UpstreamBrokenError as error:
+            route.breaker.failed(is_away=False)
+            return error
+        refusal.tell(route.breaker, bill.model, datetime.now(UTC))
+        return refusal
 
 
-def with_usage_asked(call: Call) -> bytes:
-    """Return the body that asks a chat's upstream for usage, as its client did or not."""
-    if call.path not in ASKED_FOR_USAGE or usage_invited(call.document):
+def _tell_operators(call: Call, bill: Bill, outcome: Refusal | GatewayError) -> None:
+    reason = f"status {outcome.status}" if isinstance(outcome, Refusal) else str(outcome)
+    fields = {"provider": bill.provider, "model": bill.model, "reason": reason}
+    request_id = str(call.request_id)
+    logger.info("not served", extra={"fields": {"request_id": request_id, **fields}})
+
+
+def _failed(refusal: Refusal, bill: Bill) -> Served:
+    """Pass an upstream's error, or its redirect, on; nothing is charged for it."""
+    bill.release(f"upstream answered {refusal.status}")
+    return Served(refusal.status, refusal.headers, refusal.body)
+
+
+def body_for(call: Call, model: str) -> bytes:
+    """Return the body that asks a provider for `model`, as it calls it.
+
+    A chat's upstream is asked for usage, whether its client did so or not.
+    """
+    changes: dict[str, Any] = {} if model == call.model else {"model": model}
+    if call.stream and call.path in ASKED_FOR_USAGE and not usage_invited(call.document):
+        options = call.document.get("stream_options")
+        kept = dict(options) if isinstance(options, Mapping) else {}
+        changes["stream_options"] = {**kept, "include_usage": True}
+    if not changes:
         return call.body
-    options = call.document.get("stream_options")
-    kept = dict(options) if isinstance(options, Mapping) else {}
-    asked = {**call.document, "stream_options": {**kept, "include_usage": True}}
-    return json.dumps(asked, ensure_ascii=False).encode()
+    return json.dumps({**call.document, **changes}, ensure_ascii=False).encode()

@@ -17,14 +17,15 @@ if TYPE_CHECKING:
     from domain.pricing import MsatPerUsd
 
 USD_DECIMALS = 12
+PROVIDER, PROVIDER_HEADER = "provider", "x-routstr-provider"
 # Beside the usage these are told already, by the names of its dialect.
 TOKENS = frozenset({"input_tokens", "output_tokens"})
 
 
 def cost_document(
-    cost: Cost, usage: Usage | None, rate: MsatPerUsd | None
+    cost: Cost, usage: Usage | None, rate: MsatPerUsd | None, provider: str = ""
 ) -> dict[str, object]:
-    """Return what a request cost, as existing clients read it.
+    """Return what a request cost, as existing clients read it, and who served it.
 
     The cache's amounts are parts of `input_msats`. Dollars are told where there is a rate:
     as a number, which is for showing only and charged by nobody.
@@ -44,6 +45,8 @@ def cost_document(
     if usage is not None:
         document["input_tokens"] = usage.prompt_tokens
         document["output_tokens"] = usage.completion_tokens
+    if provider:
+        document[PROVIDER] = provider
     return document
 
 
@@ -73,7 +76,12 @@ def usd(amount: Msat, rate: MsatPerUsd) -> str:
 
 def add_cost(document: dict[str, Any], cost: Mapping[str, object]) -> None:
     """Put the `cost` of an answer, or of the last event of one, beside and inside its usage."""
-    document["cost"] = dict(cost)
+    cost = dict(cost)
+    # Ours, in place of what an upstream says of those behind it.
+    provider = cost.pop(PROVIDER, None)
+    if provider is not None:
+        document[PROVIDER] = provider
+    document["cost"] = cost
     for holder in (document, document.get("response")):
         if isinstance(holder, dict) and isinstance(holder.get("usage"), dict):
             within = {name: value for name, value in cost.items() if name not in TOKENS}

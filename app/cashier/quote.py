@@ -1,31 +1,66 @@
-"""What things cost just now: the price list at the newest rate that is fresh enough."""
+"""What things cost just now: the routes' prices at the newest rate that is fresh enough."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from app.cashier.errors import NoRateError
+from app.gateways.breaker import Standing
+from domain.bounds import Usage
+from domain.errors import UnknownModelError
 from domain.hold import Terms
-from domain.pricing import MsatPerUsd, PriceBook, Tariff, Tariffs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from app.cashier.route import Route
+    from domain.bounds import Bounds
     from domain.guards import RateRow
+    from domain.msat import Msat
+    from domain.pricing import MsatPerUsd, Tariff
 
 LOOK_AGAIN_S = 2.0
+COMMON = Usage(prompt_tokens=1_000, completion_tokens=500)
+"""By what the prices of two routes are compared where no request says how it would be."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """What a request for one model is charged by, whatever changes while it is served."""
+    """What a request is charged by if `route` serves it, whatever changes meanwhile."""
 
+    route: Route
     tariff: Tariff
     terms: Terms
+
+    @property
+    def rate(self) -> MsatPerUsd | None:
+        """The rate of exchange it is at, if one is needed."""
+        return self.tariff.rate
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """A request on one route: within which bounds, and what it can cost at most there."""
+
+    quote: Quote
+    bounds: Bounds
+    ceiling: Msat
+
+    @property
+    def order(self) -> tuple[bool, int, int, str]:
+        route = self.quote.route
+        return self.standing is Standing.SHAKY, self.ceiling.msat, route.priority, route.name
+
+    @property
+    def standing(self) -> Standing:
+        return self.quote.route.breaker.standing(self.quote.terms.model)
+
+    @property
+    def rest_s(self) -> float:
+        return self.quote.route.breaker.rest_s(self.quote.terms.model)
 
 
 class Rates:
@@ -64,38 +99,66 @@ class Rates:
         return self._row.btc_usd
 
 
-class Quotes:
-    """Makes quotes from one price list."""
+class Offers:
+    """All that is sold on the routes of one moment, at the rate of that moment."""
 
-    def __init__(self, book: PriceBook, rates: Rates, route: str) -> None:
-        self.book = book
-        self._rates = rates
-        self._route = route
-        self._needs_rate = any(
-            price.currency == "usd" for price in (*book.models.values(), book.flat) if price
-        )
-        self._tariffs: tuple[str, Tariffs] | None = None
+    def __init__(self, routes: tuple[Route, ...], btc_usd: str) -> None:
+        self.routes = routes
+        self.btc_usd = btc_usd
 
-    def quote(self, model: str) -> Quote:
-        """Return the terms for `model` now; raises `UnknownModelError`, `NoRateError`."""
-        self.book.find(model)
-        btc_usd, tariffs = self._current()
-        tariff = tariffs.find(model)
+    def quotes(self, model: str) -> list[Quote]:
+        """Return a quote for each route that serves `model`, by id or by another name.
+
+        The one that is cheapest for a common request comes first. Raises
+        `UnknownModelError`.
+        """
+        found = [self._quote(route, model) for route in self.routes if route.offers(model)]
+        if not found:
+            raise UnknownModelError(model)
+        return sorted(found, key=_usual_order) if len(found) > 1 else found
+
+    def _quote(self, route: Route, model: str) -> Quote:
+        btc_usd = self.btc_usd if route.needs_rate else ""
+        tariff = route.tariffs(btc_usd).find(model)
         terms = Terms(
-            model=tariff.price.id if model not in self.book.models else model,
-            route=self._route,
-            price_version=self.book.version,
+            model=tariff.price.id,
+            route=route.name,
+            price_version=route.book.version,
             btc_usd=btc_usd,
         )
-        return Quote(tariff, terms)
+        return Quote(route, tariff, terms)
 
-    def tariffs(self) -> Tariffs:
-        """Return the whole list in msat at the rate of this moment, or `NoRateError`."""
-        return self._current()[1]
 
-    def _current(self) -> tuple[str, Tariffs]:
-        btc_usd = self._rates.btc_usd() if self._needs_rate else ""
-        if self._tariffs is None or self._tariffs[0] != btc_usd:
-            rate = MsatPerUsd.from_btc_usd(Fraction(btc_usd)) if btc_usd else None
-            self._tariffs = (btc_usd, self.book.at(rate))
-        return self._tariffs
+def _usual_order(quote: Quote) -> tuple[int, int, str]:
+    route = quote.route
+    return quote.tariff.cost(COMMON).total.msat, route.priority, route.name
+
+
+class Quotes:
+    """Makes quotes from the routes there are just now."""
+
+    def __init__(self, routes: Callable[[], tuple[Route, ...]], rates: Rates) -> None:
+        self._routes = routes
+        self._rates = rates
+        self._offers = Offers((), "")
+
+    def quotes(self, model: str) -> list[Quote]:
+        """Return the quotes for `model` now; raises `UnknownModelError`, `NoRateError`."""
+        routes = self._routes()
+        if not any(route.offers(model) for route in routes):
+            raise UnknownModelError(model)
+        return self._current(routes).quotes(model)
+
+    def offers(self) -> Offers:
+        """Return all that is sold now, the same object while nothing changes.
+
+        Raises `NoRateError`.
+        """
+        return self._current(self._routes())
+
+    def _current(self, routes: tuple[Route, ...]) -> Offers:
+        needs_rate = any(route.needs_rate for route in routes)
+        btc_usd = self._rates.btc_usd() if needs_rate else ""
+        if self._offers.routes is not routes or self._offers.btc_usd != btc_usd:
+            self._offers = Offers(routes, btc_usd)
+        return self._offers

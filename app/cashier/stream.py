@@ -82,7 +82,8 @@ class MeteredStream:
         cost = self._charged(meter.usage, meter.delivered_text_characters)
         if cost is None:
             return meter.tail(None)
-        return meter.tail(cost_document(cost, meter.usage, self._bill.rate))
+        bill = self._bill
+        return meter.tail(cost_document(cost, meter.usage, bill.rate, bill.provider))
 
     def _is_empty(self) -> bool:
         usage = self._meter.usage

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Protocol
 
-from app.cashier.bill import bounds_of
 from app.cashier.errors import (
     ChangeCollectedError,
     DepositPendingError,
@@ -17,6 +16,7 @@ from app.cashier.errors import (
     TokenSpentError,
     TokenTooSmallError,
 )
+from app.cashier.plan import tries_of
 from app.cashier.sizing import UNIT
 from app.gateways.errors import OutcomeUnknownError, RefusedError
 from app.gateways.mint.mints import UntrustedMintError
@@ -133,7 +133,8 @@ class Tickets:
 
         Raises `PricingError`, `NoRateError`.
         """
-        ceiling = self._ceiling(path, model, document, prompt_bytes)
+        tries = tries_of(self._quotes, path, model, document, prompt_bytes)
+        ceiling = max(each.ceiling for each in tries)
         return PaymentRequest(
             amount=self._sizes.token_sat(ceiling), unit=UNIT, mints=self._sizes.mints
         )
@@ -233,7 +234,8 @@ class Tickets:
 
     def _expect_enough(self, ticket: Ticket, call: Call) -> None:
         """Raise `TokenTooSmallError`, before its mint is shown the token if it never was."""
-        ceiling = self._ceiling(call.path, call.model, call.document, call.prompt_bytes)
+        tries = tries_of(self._quotes, call.path, call.model, call.document, call.prompt_bytes)
+        ceiling = min(each.ceiling for each in tries)
         account = self._books.account(ticket.account_id)
         if account is None:
             worth = self._deposits.worth(ticket.token)
@@ -244,9 +246,3 @@ class Tickets:
             raise TokenTooSmallError(
                 required_msat=required_sat * MSAT_PER_SAT, model=call.model
             )
-
-    def _ceiling(
-        self, path: str, model: str, document: Mapping[str, Any], prompt_bytes: int
-    ) -> Msat:
-        tariff = self._quotes.quote(model).tariff
-        return tariff.ceiling(bounds_of(path, document, prompt_bytes, tariff.price))

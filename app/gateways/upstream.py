@@ -69,6 +69,21 @@ class UpstreamUnreachableError(RefusedError):
     """The upstream could not be reached; nothing was sent to it."""
 
 
+class UpstreamsRestingError(RefusedError):
+    """No provider of the model is asked just now; nothing was sent to any.
+
+    `retry_after_s` is when the first of them is asked again.
+    """
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__("No upstream serves this model just now. Nothing was charged.")
+        self.retry_after_s = retry_after_s
+
+
+class UpstreamsExhaustedError(UpstreamsRestingError):
+    """Every provider of the model has asked to be left alone for a while."""
+
+
 class UpstreamBrokenError(OutcomeUnknownError):
     """The upstream was reached, but its answer was late, cut off or unreadable."""
 
@@ -165,8 +180,13 @@ class UpstreamAnswer:
 
     def __init__(self, response: urllib3.BaseHTTPResponse) -> None:
         self._response = response
+        self._first = b""
         self.status = response.status
         self.headers = _kept(response.headers, ANSWER_HEADERS)
+
+    def wait(self) -> None:
+        """Wait until the body has begun, and keep that piece; raises as `read_some` does."""
+        self._first = self._read()
 
     def read_some(self) -> bytes:
         """Return what has arrived, at most 64 KiB; wait only if nothing has. b"" is the end.
@@ -174,6 +194,12 @@ class UpstreamAnswer:
         Compressed bodies come out decompressed, piece by piece, whatever their size. Raises
         `UpstreamBrokenError` if the connection is lost, falls silent or sends nonsense.
         """
+        if self._first:
+            first, self._first = self._first, b""
+            return first
+        return self._read()
+
+    def _read(self) -> bytes:
         try:
             return self._response.read1(READ_BYTES) or b""
         except (HTTPError, OSError) as error:

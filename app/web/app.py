@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flask import Flask
 
@@ -23,7 +23,7 @@ from app.web.bodies import Bodies
 from app.web.models import Listing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
     from uuid import UUID
 
     from app.cashier.charge import Charges
@@ -43,8 +43,8 @@ class Doors:
     """What the doors lead to.
 
     `account` reads what an account has, `find_invoice` which invoice a BOLT11 text is of;
-    `models` are the entries of models.json; API keys are derived from `key_secret`, 32
-    bytes. `token_fee_ppk` is what mints take of a proof.
+    API keys are derived from `key_secret`, 32 bytes. `token_fee_ppk` is what mints take of a
+    proof.
     """
 
     deposits: Deposits
@@ -55,7 +55,6 @@ class Doors:
     find_invoice: Callable[[str], UUID | None]
     quotes: Quotes
     account: Callable[[UUID], AccountRow | None]
-    models: Sequence[Mapping[str, Any]]
     token_fee_ppk: Callable[[], int]
     about: About
     key_secret: bytes = field(repr=False)
@@ -100,6 +99,6 @@ def _register(app: Flask, doors: Doors) -> None:
     for name, prefix in lightning.PREFIXES.items():
         app.register_blueprint(lightning.blueprint(desk), name=name, url_prefix=prefix)
     app.register_blueprint(lightning_page.blueprint(desk, doors.about))
-    listing = Listing(doors.quotes, doors.models, doors.token_fee_ppk)
+    listing = Listing(doors.quotes, doors.token_fee_ppk)
     app.register_blueprint(models.blueprint(listing))
     app.register_blueprint(info.blueprint(doors.about, listing, doors.account))

@@ -249,6 +249,12 @@ GATEWAYS: Mapping[type[Exception], Rule] = {
     UntrustedMintError: BAD_TOKEN,
     upstream.UpstreamPathError: NOT_FOUND,
     upstream.UpstreamUnreachableError: UPSTREAM_DOWN,
+    upstream.UpstreamsRestingError: Rule(
+        status=503, type=UPSTREAM, code="upstream_unavailable"
+    ),
+    upstream.UpstreamsExhaustedError: Rule(
+        status=429, type=UPSTREAM, code="UPSTREAM_RATE_LIMIT"
+    ),
     upstream.UpstreamBrokenError: UPSTREAM_DOWN,
     upstream.AnswerTooLongError: UPSTREAM_DOWN,
 }

@@ -19,6 +19,7 @@ EXPOSED = ", ".join(
         "x-routstr-cost-usd",
         "x-routstr-input-cost-msats",
         "x-routstr-output-cost-msats",
+        "x-routstr-provider",
         "Ehbp-Response-Nonce",
         "Ehbp-Encapsulated-Key",
         "retry-after",

@@ -20,17 +20,19 @@ from domain.pricing import COMPONENTS
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from app.cashier.quote import Quotes
-    from domain.pricing import ModelPrice, Tariff, Tariffs
+    from app.cashier.quote import Offers, Quote, Quotes
+    from domain.pricing import ModelPrice, Tariff
 
 Model = dict[str, Any]
+# Clients that size a payment by these must be able to pay for whichever provider serves.
+DEAREST = ("max_prompt_cost", "max_completion_cost", "max_cost")
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The listing at one rate: its entries by id, and all of it as JSON."""
+    """The listing at one moment: its entries by id, and all of it as JSON."""
 
-    tariffs: Tariffs
+    offers: Offers
     fee_ppk: int
     by_id: Mapping[str, Model]
     body: bytes
@@ -41,20 +43,14 @@ class Page:
 
 
 class Listing:
-    """Writes the listing, once for each rate.
+    """Writes the listing, once for each rate and each change of what is sold.
 
-    `models` are the entries of the operator's models.json; their prices are replaced by
-    those that are charged. `fee_ppk` is what mints take of each proof of a token.
+    Every model is listed once, as its cheapest provider has it, at the prices that are
+    charged there. `fee_ppk` is what mints take of each proof of a token.
     """
 
-    def __init__(
-        self,
-        quotes: Quotes,
-        models: Sequence[Mapping[str, Any]],
-        fee_ppk: Callable[[], int] = int,
-    ) -> None:
+    def __init__(self, quotes: Quotes, fee_ppk: Callable[[], int] = int) -> None:
         self._quotes = quotes
-        self._models = models
         self._fee_ppk = fee_ppk
         self._page: Page | None = None
 
@@ -64,26 +60,28 @@ class Listing:
         Raises `NoRateError` while there has not been any.
         """
         try:
-            tariffs = self._quotes.tariffs()
+            offers = self._quotes.offers()
         except NoRateError:
             if self._page is None:
                 raise
             return self._page
         page, fee_ppk = self._page, self._fee_ppk()
-        if page is None or page.tariffs is not tariffs or page.fee_ppk != fee_ppk:
-            by_id = {model["id"]: entry(model, tariffs, fee_ppk) for model in self._models}
+        if page is None or page.offers is not offers or page.fee_ppk != fee_ppk:
+            names = dict.fromkeys(name for route in offers.routes for name in route.entries)
+            by_id = {name: entry(name, offers.quotes(name), fee_ppk) for name in names}
             document = {"object": "list", "data": list(by_id.values())}
-            page = Page(tariffs, fee_ppk, by_id, msgspec.json.encode(document))
+            page = Page(offers, fee_ppk, by_id, msgspec.json.encode(document))
             self._page = page
         return page
 
     def find(self, name: str) -> Model:
         """Return the entry of a model, by id or alias, or raise `ModelNotListedError`."""
         page = self.page()
-        found = page.by_id.get(self._quotes.book.aliases.get(name, name))
-        if found is None:
-            raise ModelNotListedError(name)
-        return found
+        ids = (name, *(route.id_of(name) for route in page.offers.routes))
+        for each in ids:
+            if each in page.by_id:
+                return page.by_id[each]
+        raise ModelNotListedError(name)
 
 
 def blueprint(listing: Listing) -> Blueprint:
@@ -102,20 +100,33 @@ def blueprint(listing: Listing) -> Blueprint:
     return routes
 
 
-def entry(model: Mapping[str, Any], tariffs: Tariffs, fee_ppk: int) -> Model:
-    """Return `model` as clients read it: OpenAI's members, and the prices that are charged."""
-    tariff = tariffs.find(model["id"])
-    price = tariff.price
+def entry(name: str, quotes: Sequence[Quote], fee_ppk: int) -> Model:
+    """Return the model `name` as clients read it.
+
+    `quotes` are those of all its providers, the cheapest first: its words and its prices
+    are shown. The costs at most, in sat, are those of the dearest.
+    """
+    quote = quotes[0]
+    route, price = quote.route, quote.tariff.price
+    model = route.entries.get(route.id_of(name), {})
     created = model.get("created")
+    in_sat = [as_json_floats(sats_pricing(each.tariff.price, each.rate)) for each in quotes]
+    most = {most: max(prices[most] for prices in in_sat) for most in DEAREST}
     return {
         **model,
+        "id": name,
         "object": "model",
         # Clients exist that do not read a listing without it.
         "created": created if isinstance(created, int) else 0,
-        "owned_by": str(model.get("owned_by") or model["id"].partition("/")[0]),
+        "owned_by": str(model.get("owned_by") or name.partition("/")[0]),
         "pricing": dollars(price, model.get("pricing")),
-        "sats_pricing": as_json_floats(sats_pricing(price, tariffs.rate)),
-        "min_cost_per_request": smallest_token_sat(model["id"], tariff, fee_ppk),
+        "sats_pricing": {**in_sat[0], **most},
+        "min_cost_per_request": smallest_token_sat(name, quote.tariff, fee_ppk),
+        "enabled": True,
+        "upstream_provider_id": route.name,
+        "canonical_slug": model.get("canonical_slug") or name,
+        "alias_ids": sorted({alias for each in quotes for alias in each.route.aliases(name)}),
+        "forwarded_model_id": route.forwarded(name),
     }
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 from http import HTTPStatus
+from math import ceil
 from typing import TYPE_CHECKING
 
 from werkzeug.exceptions import HTTPException
 
 from app.cashier.errors import TokenTooSmallError
+from app.gateways.upstream import UpstreamsRestingError
 from app.web.bodies import as_json
-from app.web.errors import HTTP, INTERNAL, REQUEST, TABLE, Rule
+from app.web.errors import HTTP, INTERNAL, REQUEST, TABLE, Rule, retry_after
 from app.web.refusals import DoorError
 from app.web.visit import current_visit
 from domain.errors import (
@@ -122,6 +124,8 @@ def _rule_of_http(error: HTTPException) -> Rule:
 
 def _headers_of_http(error: Exception) -> dict[str, str]:
     """Keep what HTTP demands beside 405: the methods that would have been taken."""
+    if isinstance(error, UpstreamsRestingError):
+        return retry_after(max(1, ceil(error.retry_after_s)))
     methods = getattr(error, "valid_methods", None)
     return {"Allow": ", ".join(sorted(methods))} if methods else {}
 

@@ -8,17 +8,20 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from app.cashier.bill import Call, Policy, bounds_of
+from app.cashier.bill import Call, Policy
 from app.cashier.charge import Charges
+from app.cashier.plan import tries_of
 from app.cashier.quote import Quotes, Rates
+from app.cashier.route import Route
 from app.cashier.stream import MeteredStream
-from app.gateways.upstream import Upstream
 from domain.guards import RateRow
 from domain.hold import Charged, Held, Released
 from domain.pricing import ModelPrice, PriceBook
 from tests.cashier.house import ALICE
+from tests.cashier.routes import upstream_at
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from uuid import UUID
 
     from app.cashier.answer import Served
@@ -54,7 +57,10 @@ BOOK = PriceBook(
 
 
 class Counter:
-    """Serves calls on the books of `house`; `btc_usd` is the rate, when one is needed."""
+    """Serves calls on the books of `house`; `btc_usd` is the rate, when one is needed.
+
+    There is one provider, at `base_url`, unless `routes` say otherwise.
+    """
 
     def __init__(
         self,
@@ -65,23 +71,19 @@ class Counter:
         missing_usage: MissingUsage = "estimate",
         drain_s: float = 5.0,
         ledger: Ledger | None = None,
+        routes: Sequence[Route] = (),
     ) -> None:
         self.house = house
         self.btc_usd = "100000"
         self.seconds = 0.0
-        self.upstream = Upstream(
-            base_url,
-            "sk-upstream",
-            connect_timeout_s=2.0,
-            read_timeout_s=5.0,
-            connections_max=10,
-        )
+        self.upstream = upstream_at(base_url)
         rates = Rates(
             self._newest, fixed_btc_usd=None, stale_after_s=900.0, clock=lambda: self.seconds
         )
-        self.quotes = Quotes(book, rates, "main")
+        all_routes = tuple(routes) or (Route("main", book, self.upstream),)
+        self.quotes = Quotes(lambda: all_routes, rates)
         self.charges = Charges(
-            ledger or house.ledger, self.upstream, self.quotes, Policy(missing_usage, drain_s)
+            ledger or house.ledger, self.quotes, Policy(missing_usage, drain_s)
         )
 
     def serve(self, call: Call) -> Served:
@@ -95,9 +97,9 @@ class Counter:
 
     def ceiling_msat(self, call: Call) -> int:
         """Return what `call` can cost at most."""
-        tariff = self.quotes.quote(call.model).tariff
-        bounds = bounds_of(call.path, call.document, len(call.body), tariff.price)
-        return tariff.ceiling(bounds).msat
+        size = call.prompt_bytes
+        tries = tries_of(self.quotes, call.path, call.model, call.document, size)
+        return max(each.ceiling.msat for each in tries)
 
     def held(self) -> Held:
         """Return the newest hold."""

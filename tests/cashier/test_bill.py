@@ -6,9 +6,10 @@ import gevent
 import pytest
 
 from app.cashier.bill import Bill, Policy
+from app.cashier.plan import tries_of
 from app.store.errors import StoreBusyError, StoreError, StoreUnavailableError
 from app.store.group import OneByOne
-from domain.bounds import Bounds, Usage
+from domain.bounds import Usage
 from domain.hold import Charge, Charged, Hold, Metered, Release, Released
 from domain.ledger import Ledger
 from domain.msat import Msat
@@ -58,10 +59,10 @@ def call() -> Call:
 
 @pytest.fixture
 def bill(counter: Counter, store: ShakyStore, call: Call) -> Bill:
-    quote = counter.quotes.quote(call.model)
-    bounds = Bounds.of_request(call.document, len(call.body), quote.tariff.price)
+    size = call.prompt_bytes
+    tries = tries_of(counter.quotes, call.path, call.model, call.document, size)
     ledger = Ledger(store.record, "worker-1")
-    return Bill(ledger, call, quote, bounds, POLICY)
+    return Bill(ledger, call, tries, POLICY)
 
 
 def test_a_bill_ends_once(bill: Bill, counter: Counter, funded: House) -> None:

@@ -6,12 +6,13 @@ from fractions import Fraction
 import pytest
 
 from app.cashier.errors import NoRateError
-from app.cashier.quote import LOOK_AGAIN_S, Quotes, Rates
+from app.cashier.quote import LOOK_AGAIN_S, Rates
 from domain.bounds import Usage
 from domain.errors import UnknownModelError
 from domain.guards import RateRow
 from domain.price_list import fixed
 from domain.pricing import ModelPrice, PriceBook
+from tests.cashier.routes import quotes_of
 
 STALE_AFTER_S = 900.0
 MODEL = ModelPrice(id="gpt-x", currency="usd", completion=Fraction("0.001"))
@@ -99,7 +100,7 @@ def test_the_store_is_looked_at_every_now_and_then_only() -> None:
 
 def test_a_quote_names_all_that_a_charge_depends_on() -> None:
     """M17."""
-    terms = Quotes(BOOK, Exchanges().rates(), "main").quote("gpt-x").terms
+    terms = quotes_of(BOOK, Exchanges().rates()).quotes("gpt-x")[0].terms
 
     assert (terms.model, terms.route) == ("gpt-x", "main")
     assert (terms.price_version, terms.btc_usd) == (BOOK.version, "100000")
@@ -108,11 +109,11 @@ def test_a_quote_names_all_that_a_charge_depends_on() -> None:
 def test_a_quote_stays_what_it_is_when_the_rate_changes() -> None:
     """M17."""
     exchanges = Exchanges()
-    quotes = Quotes(BOOK, exchanges.rates(), "main")
-    before = quotes.quote("gpt-x")
+    quotes = quotes_of(BOOK, exchanges.rates())
+    before = quotes.quotes("gpt-x")[0]
     exchanges.btc_usd, exchanges.now_s = "50000", 2_000.0
 
-    after = quotes.quote("gpt-x")
+    after = quotes.quotes("gpt-x")[0]
 
     usage = Usage(completion_tokens=1)
     assert before.tariff.cost(usage).total.msat == 1_000
@@ -121,35 +122,35 @@ def test_a_quote_stays_what_it_is_when_the_rate_changes() -> None:
 
 
 def test_a_model_is_known_by_its_other_names_and_charged_by_its_own() -> None:
-    quote = Quotes(BOOK, Exchanges().rates(), "main").quote("x")
+    quote = quotes_of(BOOK, Exchanges().rates()).quotes("x")[0]
 
     assert quote.terms.model == "gpt-x"
 
 
 def test_an_unknown_model_is_told_before_a_missing_rate() -> None:
-    quotes = Quotes(BOOK, Exchanges(None).rates(), "main")
+    quotes = quotes_of(BOOK, Exchanges(None).rates())
 
     with pytest.raises(UnknownModelError):
-        quotes.quote("gpt-y")
+        quotes.quotes("gpt-y")[0]
     with pytest.raises(NoRateError):
-        quotes.quote("gpt-x")
+        quotes.quotes("gpt-x")[0]
     with pytest.raises(NoRateError):
-        quotes.tariffs()
+        quotes.offers()
 
 
 def test_flat_prices_need_no_rate() -> None:
     exchanges = Exchanges(None)
-    quotes = Quotes(FLAT, exchanges.rates(), "main")
+    quotes = quotes_of(FLAT, exchanges.rates())
 
-    quote = quotes.quote("whatever it is called")
+    quote = quotes.quotes("whatever it is called")[0]
 
     assert quote.tariff.cost(Usage()).total.msat == 1_000
     assert (quote.terms.btc_usd, exchanges.looks) == ("", 0)
 
 
 def test_names_that_clients_invent_are_all_one_flat_model() -> None:
-    quotes = Quotes(FLAT, Exchanges(None).rates(), "main")
+    quotes = quotes_of(FLAT, Exchanges(None).rates())
 
-    models = {quotes.quote(f"model-{number}").terms.model for number in range(5)}
+    models = {quotes.quotes(f"model-{number}")[0].terms.model for number in range(5)}
 
     assert models == {"*"}

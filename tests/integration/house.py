@@ -19,6 +19,7 @@ from app.cashier.invoice import Invoices
 from app.cashier.quote import Quotes, Rates
 from app.cashier.recover import Recovery
 from app.cashier.refund import Refunds
+from app.cashier.route import Route
 from app.cashier.sizing import TokenSizes
 from app.cashier.ticket import Tickets
 from app.gateways.mint.crypto import Seed
@@ -78,6 +79,7 @@ class House:
     refunds: Refunds
     invoices: Invoices
     charges: Charges
+    upstream: FusedUpstream
     tickets: Tickets
     recovery: Recovery
 
@@ -111,7 +113,7 @@ class House:
     def close(self) -> None:
         """Give back all that a process's end gives back by itself."""
         self.store.close()
-        self.charges._upstream.close()
+        self.upstream.close()
         for wallet in self.mints:
             wallet.client._session.close()
         if isinstance(self.locks, FileLocks):
@@ -150,10 +152,11 @@ def build(address: Address, fuse: Fuse | None = None) -> House:
         clock=itertools.count(0.0, 10 * STEP_S).__next__,
     )
     rates = Rates(store.rate, fixed_btc_usd=None, stale_after_s=60.0)
-    quotes = Quotes(PRICES, rates, "upstream")
+    upstream = FusedUpstream(address.upstream_url, fuse)
+    routes = (Route("upstream", PRICES, upstream),)
+    quotes = Quotes(lambda: routes, rates)
     charges = Charges(
         ledger,
-        FusedUpstream(address.upstream_url, fuse),
         quotes,
         Policy("estimate", drain_s=20.0),
     )
@@ -170,6 +173,7 @@ def build(address: Address, fuse: Fuse | None = None) -> House:
         refunds,
         invoices,
         charges,
+        upstream,
         tickets,
         recovery,
     )

@@ -17,6 +17,7 @@ from app.cashier.deposit import Deposits
 from app.cashier.invoice import Invoices
 from app.cashier.quote import Quotes, Rates
 from app.cashier.refund import Refunds
+from app.cashier.route import Route
 from app.cashier.sizing import TokenSizes
 from app.cashier.ticket import Tickets
 from app.gateways.mint.client import MintClient
@@ -179,7 +180,6 @@ def house(
     mints = Mints((mint.url,), seed, connect_timeout_s=2, timeout_s=5)
     sealer = Sealer(seed.subkey(b"seal"))
     rates = Rates(store.rate, fixed_btc_usd=btc_usd, stale_after_s=900)
-    quotes = Quotes(from_models_json({"models": MODELS}, Fraction(0)), rates, "test")
     gateway = Upstream(
         upstream.base_url,
         UPSTREAM_KEY,
@@ -189,7 +189,10 @@ def house(
     )
     deposits = Deposits(ledger, mints, sealer, store.history, lambda _: None)
     refunds = Refunds(ledger, mints, store, lambda _: None)
-    charges = Charges(ledger, gateway, quotes, Policy("estimate", drain_s=5))
+    book = from_models_json({"models": MODELS}, Fraction(0))
+    routes = (Route("test", book, gateway, MODELS),)
+    quotes = Quotes(lambda: routes, rates)
+    charges = Charges(ledger, quotes, Policy("estimate", drain_s=5))
     sizes = TokenSizes(mints)
     # As if every look at an invoice came a minute after the one before.
     minutes = itertools.count(0, 60)
@@ -210,7 +213,6 @@ def house(
         find_invoice=partial(find_invoice, store),
         quotes=quotes,
         account=store.account,
-        models=MODELS,
         token_fee_ppk=sizes.fee_ppk,
         about=about(mint.url),
         key_secret=seed.subkey(b"api keys"),

@@ -87,12 +87,31 @@ def test_a_rate_limit_says_when_to_come_back(house: House) -> None:
     house.upstream.behave(fails(429, {"message": "slow down"}, retry_after="7"))
 
     told = house.ask(house.key())
-    house.upstream.behave(fails(429, {"message": "slow down"}))
-    untold = house.ask(house.key())
 
     assert told.get_json()["error"]["code"] == "UPSTREAM_RATE_LIMIT"
     assert told.headers["retry-after"] == "7"
+
+
+def test_a_rate_limit_that_names_no_time_says_to_come_back_soon(house: House) -> None:
+    house.upstream.behave(fails(429, {"message": "slow down"}))
+
+    untold = house.ask(house.key())
+
     assert untold.headers["retry-after"] == "5"
+
+
+def test_an_upstream_that_wants_to_be_left_alone_is(house: House) -> None:
+    house.upstream.behave(fails(429, {"message": "slow down"}, retry_after="600"))
+    house.ask(house.key())
+    house.upstream.behave(Behaviour())
+
+    refused = house.ask(house.key())
+
+    assert refused.status_code == 429
+    assert refused.get_json()["error"]["code"] == "UPSTREAM_RATE_LIMIT"
+    assert 590 <= int(refused.headers["retry-after"]) <= 600
+    assert len(house.upstream.requests) == 1
+    assert house.ask(house.key(), model="bare").status_code == 200
 
 
 def test_the_operators_organization_is_not_named(house: House) -> None:

@@ -8,15 +8,17 @@ from uuid import uuid4
 import pytest
 
 from app.cashier.errors import NoRateError
-from app.cashier.quote import Quotes, Rates
+from app.cashier.quote import Rates
 from app.web.models import Listing
 from domain.guards import RateRow
 from domain.price_list import fixed, from_models_json
+from tests.cashier.routes import quotes_of
 from tests.web.conftest import MODELS
 
 if TYPE_CHECKING:
     from tests.web.conftest import House
 
+BOOK = from_models_json(MODELS, Fraction(0))
 SIX = ("prompt", "completion", "request", "image", "web_search", "internal_reasoning")
 
 
@@ -54,7 +56,7 @@ def test_prices_are_those_that_are_charged(house: House) -> None:
 def test_prices_include_the_margin() -> None:
     book = from_models_json({"models": MODELS}, Fraction(1, 10))
     rates = Rates(lambda: None, fixed_btc_usd="100000", stale_after_s=1)
-    listing = Listing(Quotes(book, rates, "test"), MODELS)
+    listing = Listing(quotes_of(book, rates, MODELS))
 
     model = listing.find("maker/plain")
 
@@ -80,8 +82,8 @@ def test_a_model_that_is_not_listed_is_not_found(house: House) -> None:
 
 def test_a_house_of_one_price_lists_it_for_every_model() -> None:
     rates = Rates(lambda: None, fixed_btc_usd=None, stale_after_s=1)
-    quotes = Quotes(fixed(Fraction(3), Fraction(0), Fraction(0)), rates, "test")
-    listing = Listing(quotes, MODELS)
+    quotes = quotes_of(fixed(Fraction(3), Fraction(0), Fraction(0)), rates, MODELS)
+    listing = Listing(quotes)
 
     models = listing.page().models
 
@@ -103,7 +105,7 @@ def test_the_listing_is_written_anew_only_when_the_rate_has_changed() -> None:
     clock = Clock()
     rows = [RateRow("100000", datetime.now(UTC))]
     rates = Rates(lambda: rows[-1], fixed_btc_usd=None, stale_after_s=900, clock=clock)
-    listing = Listing(Quotes(from_models_json(MODELS, Fraction(0)), rates, "test"), MODELS)
+    listing = Listing(quotes_of(BOOK, rates, MODELS))
 
     first, second = listing.page(), listing.page()
     rows.append(RateRow("50000", datetime.now(UTC)))
@@ -118,7 +120,7 @@ def test_without_a_rate_the_last_listing_goes_on() -> None:
     clock = Clock()
     rows: list[RateRow | None] = [RateRow("100000", datetime.now(UTC))]
     rates = Rates(lambda: rows[-1], fixed_btc_usd=None, stale_after_s=900, clock=clock)
-    listing = Listing(Quotes(from_models_json(MODELS, Fraction(0)), rates, "test"), MODELS)
+    listing = Listing(quotes_of(BOOK, rates, MODELS))
     before = listing.page()
 
     rows.append(None)
@@ -140,7 +142,7 @@ def test_without_any_rate_nothing_is_offered_yet(house: House, path: str) -> Non
 
 def test_a_listing_that_never_had_a_rate_says_so() -> None:
     rates = Rates(lambda: None, fixed_btc_usd=None, stale_after_s=900)
-    listing = Listing(Quotes(from_models_json(MODELS, Fraction(0)), rates, "test"), MODELS)
+    listing = Listing(quotes_of(BOOK, rates, MODELS))
 
     with pytest.raises(NoRateError):
         listing.page()

@@ -1,0 +1,119 @@
+"""One attempt at one provider: what its answer says of it, and whether another is asked."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from app.gateways.breaker import Breaker
+    from app.gateways.upstream import UpstreamAnswer
+
+ERROR_BYTES_MAX = 256 * 1024
+RETRY_AFTER_DEFAULT_S = 2.0
+NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+
+# What a provider thinks of our key and our money there.
+OUR_KEY = frozenset({401, 402, 407})
+# It has no such model, or not this part of the API; another one may.
+NOT_THERE = frozenset({404, 405, 501})
+# It did not do what it might have done.
+TRIED = frozenset({403, 408})
+UNKNOWN_MODEL = re.compile(
+    r"(?i)model[_ ]not[_ ](found|supported|available)|not a valid model|unknown model"
+    r"|invalid[_ ]model|model\b.{0,120}\b(does not exist|not found|is not available)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a provider answered instead of serving; its client reads it if nobody serves."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @classmethod
+    def read(cls, answer: UpstreamAnswer) -> Refusal:
+        """Read an answer that is none; raises `UpstreamBrokenError`, `AnswerTooLongError`."""
+        try:
+            return cls(answer.status, answer.headers, answer.read_all(ERROR_BYTES_MAX))
+        finally:
+            answer.close()
+
+    @property
+    def is_of_the_provider(self) -> bool:
+        """Tell whether another provider may serve what this one refused."""
+        return (
+            self.status < HTTPStatus.BAD_REQUEST
+            or self.status in OUR_KEY | NOT_THERE | TRIED
+            or self.status == HTTPStatus.TOO_MANY_REQUESTS
+            or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+            or self._knows_no_such_model
+        )
+
+    def tell(self, breaker: Breaker, model: str, now: datetime) -> None:
+        """Tell a provider's `breaker` what the answer, of `now`, says of it."""
+        if self.status == HTTPStatus.TOO_MANY_REQUESTS:
+            rest_s = retry_after_s(self.headers, now)
+            breaker.exhausted(model, RETRY_AFTER_DEFAULT_S if rest_s is None else rest_s)
+        elif self.status in OUR_KEY:
+            breaker.failed(is_away=True)
+        elif self.is_of_the_provider and not self._is_not_there:
+            breaker.failed(is_away=False)
+        else:
+            breaker.succeeded()
+
+    @property
+    def _is_not_there(self) -> bool:
+        return self.status in NOT_THERE or self._knows_no_such_model
+
+    @property
+    def _knows_no_such_model(self) -> bool:
+        if self.status != HTTPStatus.BAD_REQUEST:
+            return False
+        error = _error_of(self.body)
+        return any(
+            isinstance(error.get(name), str) and UNKNOWN_MODEL.search(str(error[name])[:2000])
+            for name in ("code", "message", "type")
+        )
+
+
+def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Return how long an answer asks to be left alone, in seconds (RFC 9110, 10.2.3).
+
+    >>> from datetime import UTC, datetime
+    >>> now = datetime(2026, 1, 2, tzinfo=UTC)
+    >>> retry_after_s({"retry-after": "Fri, 02 Jan 2026 00:01:00 GMT"}, now)
+    60.0
+    >>> retry_after_s({"retry-after-ms": "1500"}, now), retry_after_s({}, now)
+    (1.5, None)
+    """
+    milliseconds = headers.get("retry-after-ms", "")
+    if NUMBER.fullmatch(milliseconds):
+        return float(milliseconds) / 1000
+    text = headers.get("retry-after", "")
+    if NUMBER.fullmatch(text):
+        return float(text)
+    try:
+        return (parsedate_to_datetime(text) - now).total_seconds()
+    except (TypeError, ValueError):
+        return None
+
+
+def _error_of(body: bytes) -> Mapping[str, object]:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    error = document.get("error") if isinstance(document, dict) else None
+    if isinstance(error, str):
+        return {"message": error}
+    return error if isinstance(error, dict) else {}
