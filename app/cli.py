@@ -9,7 +9,8 @@ from pathlib import Path
 
 import click
 
-from app.accounts import VERBS, layout_option
+from app import accounts, backup
+from app.accounts import layout_option
 from app.gateways.mint.crypto import Seed
 from app.logs import set_up_logs
 from app.main import (
@@ -247,7 +248,7 @@ def _settings() -> Settings:
         raise click.ClickException(str(error)) from error
 
 
-for verb in VERBS:
+for verb in (*accounts.VERBS, *backup.VERBS):
     main.add_command(verb)
 
 

@@ -4,7 +4,8 @@ StoreError
 ├── StoreUnavailableError    the database cannot be reached or written to just now
 ├── StoreBusyError           the database did not answer in time
 ├── SchemaTooNewError        the database was written by a newer version of this program
-└── UpgradeError             the log of an older version cannot be read; nothing was changed
+├── UpgradeError             the log of an older version cannot be read; nothing was changed
+└── BackupError              a backup cannot be restored; nothing was changed
 """
 
 from __future__ import annotations
@@ -31,3 +32,7 @@ class SchemaTooNewError(StoreError):
 
 class UpgradeError(StoreError):
     """The log of an older version cannot be read; nothing was changed."""
+
+
+class BackupError(StoreError):
+    """A backup cannot be restored; nothing was changed."""

@@ -26,6 +26,18 @@ logger = logging.getLogger(__name__)
 SCHEMA_VERSION = 2
 """Raised by whatever changes a table that is told from the log, or adds one."""
 
+OUTDATED = {
+    "sqlite": ("PRAGMA user_version = 1",),
+    "postgresql": (
+        "UPDATE schema_version SET version = 1",
+        (
+            "SELECT setval(pg_get_serial_sequence('stored_events', 'notification_id'), newest)"
+            " FROM (SELECT GREATEST(MAX(notification_id), 1) AS newest FROM stored_events) AS l"
+        ),
+    ),
+}
+"""What has the tables made anew from the log when the store is opened the next time."""
+
 
 def disposable(sheets: Iterable[str]) -> list[str]:
     """Return the names of all tables that are told from the log, followers' included."""

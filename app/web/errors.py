@@ -265,6 +265,7 @@ STORE: Mapping[type[Exception], Rule] = {
     store.StoreBusyError: STORE_DOWN,
     store.SchemaTooNewError: INTERNAL,
     store.UpgradeError: INTERNAL,
+    store.BackupError: INTERNAL,
     # The library's reads raise its own.
     PersistenceError: STORE_DOWN,
 }
