@@ -7,15 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from app.cashier.bill import IMAGES, WORDLESS
 from app.cashier.costs import PROVIDER_HEADER, cost_document, cost_headers, told
-from app.cashier.meter import StreamMeter, usage_of
+from app.cashier.meter import StreamMeter
+from app.cashier.paths import MESSAGES, PATHS
 from app.cashier.stream import MeteredStream
+from app.cashier.usage import usage_of
 from domain.bounds import Usage
 
 if TYPE_CHECKING:
     from app.cashier.bill import Bill, Call
     from app.gateways.upstream import UpstreamAnswer
+    from domain.bounds import Kind
 
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
 
@@ -43,7 +45,9 @@ def answered(answer: UpstreamAnswer, call: Call, bill: Bill, drain_s: float) -> 
     except BaseException:
         answer.close()
         raise
-    meter = StreamMeter(usage_invited=usage_invited(call.document))
+    meter = StreamMeter(
+        usage_invited=usage_invited(call.document), is_anthropic=call.path == MESSAGES
+    )
     stream = MeteredStream(answer, meter, bill, drain_s)
     return Served(answer.status, {**answer.headers, PROVIDER_HEADER: bill.provider}, stream)
 
@@ -70,16 +74,23 @@ def settled(body: bytes, path: str, bill: Bill) -> tuple[bytes, dict[str, str]]:
     Return it with its cost in it where it can be told there, and the headers that tell it.
     """
     document = parsed(body)
-    usage = with_images(usage_of(document), document) if path == IMAGES else usage_of(document)
+    usage = usage_in(document, PATHS[path].kind)
     if not body or says_nothing(document):
         bill.release("empty answer")
         return body, {}
-    cost = bill.charge(usage, 0 if path in WORDLESS else len(body))
+    cost = bill.charge(usage, 0 if PATHS[path].is_wordless else len(body))
     if cost is None:
         return body, {}
     if isinstance(document, dict):
         body = told(document, cost_document(cost, usage, bill.rate, bill.provider))
     return body, cost_headers(cost, bill.rate)
+
+
+def usage_in(document: object, kind: Kind) -> Usage | None:
+    """Return the usage that an answer tells; to count tokens uses none."""
+    if kind == "count":
+        return Usage()
+    return with_images(usage_of(document), document) if kind == "images" else usage_of(document)
 
 
 def with_images(usage: Usage | None, document: object) -> Usage | None:

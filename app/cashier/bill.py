@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import gevent
 
-from app.cashier.meter import estimate
+from app.cashier.usage import estimate
 from app.store.errors import StoreError
-from domain.bounds import Bounds
 from domain.cost import Cost
 from domain.errors import HoldEndedError, InsufficientFundsError, UnknownHoldError
 from domain.hold import Metered
@@ -22,16 +21,11 @@ if TYPE_CHECKING:
 
     from app.cashier.quote import Try
     from app.cashier.route import Route
-    from domain.bounds import Kind, Usage, Window
+    from domain.bounds import Usage
     from domain.ledger import Ledger
     from domain.pricing import MsatPerUsd
 
 RETRY_FIRST_S, RETRY_MAX_S = 0.2, 30.0
-
-IMAGES, MODERATIONS, EMBEDDINGS = "/images/generations", "/moderations", "/embeddings"
-KINDS: Mapping[str, Kind] = {IMAGES: "images", MODERATIONS: "verdict"}
-# What these answer is no text that a model would be paid for by the token.
-WORDLESS = frozenset({IMAGES, MODERATIONS, EMBEDDINGS})
 
 MissingUsage = Literal["estimate", "max", "free"]
 
@@ -212,13 +206,6 @@ class Bill:
                 pause_s = min(2 * pause_s, RETRY_MAX_S)
             else:
                 return
-
-
-def bounds_of(
-    path: str, document: Mapping[str, Any], body_bytes: int, window: Window
-) -> Bounds:
-    """Return the most that a request to `path` can use; raises `InvalidBoundError`."""
-    return Bounds.of_request(document, body_bytes, window, KINDS.get(path, "text"))
 
 
 def metered(usage: Usage) -> Metered:

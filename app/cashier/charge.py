@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from app.cashier.answer import Served, answered, usage_invited
 from app.cashier.attempt import Refusal
 from app.cashier.bill import Bill, Call, Policy
+from app.cashier.paths import CHAT, COMPLETIONS
 from app.cashier.plan import awake, tries_of
 from app.gateways.upstream import (
     AnswerTooLongError,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # Elsewhere streams tell their usage unasked, and an option they do not know is an error.
-ASKED_FOR_USAGE = frozenset({"/chat/completions", "/completions"})
+ASKED_FOR_USAGE = frozenset({CHAT, COMPLETIONS})
 
 
 class Charges:

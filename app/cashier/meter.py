@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from app.cashier.costs import add_cost
-from domain.bounds import Usage
+from app.cashier.usage import estimate, usage_from, usage_members, with_searches
 
-COUNT_MAX = 100_000_000
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from domain.bounds import Usage
+
 EVENT_BYTES_MAX = 4 * 1024 * 1024
-CHARACTERS_PER_TOKEN = 4
 DONE = b"data: [DONE]\n\n"
 
 # A line ends with CRLF, LF or CR, an event with two line ends in a row.
@@ -36,48 +39,6 @@ RESPONSES = re.compile(rb'"type"[ \t]*:[ \t]*"response\.')
 RESPONSES_TEXT = re.compile(rb'"delta"[ \t]*:[ \t]*"((?:[^"\\\r\n]++|\\[^\r\n])*+)"')
 
 
-def estimate(prompt_bytes: int, delivered_text_characters: int) -> Usage:
-    """Guess the usage of an answer that told none: four characters a token.
-
-    >>> estimate(10, 8)
-    Usage(prompt_tokens=3, completion_tokens=2, cached_tokens=0, cache_write_tokens=0, \
-reasoning_tokens=0, images=0, web_searches=0, estimated=True)
-    """
-    return Usage(
-        prompt_tokens=-(-prompt_bytes // CHARACTERS_PER_TOKEN),
-        completion_tokens=-(-delivered_text_characters // CHARACTERS_PER_TOKEN),
-        estimated=True,
-    )
-
-
-def usage_of(document: object) -> Usage | None:
-    """Return the usage told by an answer or by one event of a stream, in any dialect.
-
-    OpenAI's chat, completions, embeddings and Responses, DeepSeek's cache counts, and
-    Anthropic's messages. None where there is none, or where a count is not a sensible
-    whole number: a hostile figure is never charged.
-    """
-    members = _usage_members(document)
-    return None if members is None else with_searches(_usage(members), document)
-
-
-def with_searches(usage: Usage | None, document: object) -> Usage | None:
-    """Return `usage` with the searches that stand in a Responses' output, if it tells none.
-
-    >>> with_searches(Usage(), {"output": [{"type": "web_search_call"}]}).web_searches
-    1
-    """
-    if usage is None or usage.web_searches or not isinstance(document, Mapping):
-        return usage
-    inner = document.get("response")
-    output = (inner if isinstance(inner, Mapping) else document).get("output")
-    items = output if isinstance(output, list) else ()
-    searches = sum(
-        isinstance(item, Mapping) and item.get("type") == "web_search_call" for item in items
-    )
-    return replace(usage, web_searches=searches) if searches else usage
-
-
 class StreamMeter:
     """Passes a stream of server-sent events on, and reads its usage on the way.
 
@@ -87,9 +48,11 @@ class StreamMeter:
     not on how it was cut into reads.
 
     With `usage_invited` False the usage chunk is dropped: naive clients crash on it.
+    `is_anthropic` says in which tongue to add what the upstream has not said.
     """
 
-    def __init__(self, *, usage_invited: bool) -> None:
+    def __init__(self, *, usage_invited: bool, is_anthropic: bool = False) -> None:
+        self._is_anthropic = is_anthropic
         self.usage: Usage | None = None
         self.done = False
         self.errored = False
@@ -104,6 +67,20 @@ class StreamMeter:
         self._usage_chunk = b""
         self._last_event = b""
         self._told: dict[str, object] = {}
+        self._is_partial = False
+
+    @property
+    def knows_usage(self) -> bool:
+        """Tell whether the usage was told to its end."""
+        return self.usage is not None and not self._is_partial
+
+    def used(self) -> Usage | None:
+        """Return the usage; what was written is estimated while only its start was told."""
+        if self.usage is None or not self._is_partial:
+            return self.usage
+        guess = estimate(0, self.delivered_text_characters).completion_tokens
+        written = max(self.usage.completion_tokens, guess)
+        return replace(self.usage, completion_tokens=written, estimated=True)
 
     def feed(self, data: bytes) -> bytes:
         """Take what has arrived; return what may go to the client now."""
@@ -132,6 +109,8 @@ class StreamMeter:
         upstream sent it or ended without it as it should.
         """
         held = self._last_event
+        if self._is_anthropic:
+            return (_cost_event(cost) if cost else b"") + held
         if not held and self._usage_invited:
             held = self._usage_chunk or (self._synthetic_usage_chunk() if cost else b"")
         if held and cost:
@@ -139,6 +118,14 @@ class StreamMeter:
         # Streams with named events, Responses' and Anthropic's, do not know [DONE].
         named = LINE_OF_NAME.search(self._first) is not None
         return held + (DONE if self.done or (self._ended and not named) else b"")
+
+    def fault(self, message: str) -> bytes:
+        """Return the event which says that the stream has broken off, and why."""
+        error = {"message": message, "type": "upstream_error", "param": None}
+        if self._is_anthropic:
+            error = {"type": "api_error", "message": message}
+            return b"event: error\n" + _rendered({"type": "error", "error": error})
+        return _rendered({"error": {**error, "code": "upstream_broken"}})
 
     def _remember(self, events: bytes) -> None:
         """Keep the first event with data: it shows the dialect, and names the answer."""
@@ -209,13 +196,14 @@ class StreamMeter:
         kind = document.get("type")
         if document.get("error") or kind in {"error", "response.failed"}:
             self.errored = True
-        members = _usage_members(document)
+        members = usage_members(document)
         if members is None:
             return
         # Anthropic tells the input when a message starts, and the output as it grows.
         told = {name: count for name, count in members.items() if count is not None}
         self._told = {**self._told, **told} if kind == "message_delta" else told
-        self.usage = with_searches(_usage(self._told), document) or self.usage
+        self._is_partial = kind == "message_start"
+        self.usage = with_searches(usage_from(self._told), document) or self.usage
 
     def _synthetic_usage_chunk(self) -> bytes:
         """Make the usage chunk that was invited, but which the upstream did not send."""
@@ -273,6 +261,17 @@ def _rendered(document: Mapping[str, object]) -> bytes:
     return b"data: " + json.dumps(document, separators=(",", ":")).encode() + b"\n\n"
 
 
+def _cost_event(cost: Mapping[str, object]) -> bytes:
+    """Return the event that tells the cost of Anthropic's streams.
+
+    Its clients pass events over whose name they do not know. Those that go by the type
+    alone break at one they do not know: for them it is a ping, which means nothing.
+    """
+    document: dict[str, object] = {"type": "ping"}
+    add_cost(document, cost)
+    return b"event: cost\n" + _rendered(document)
+
+
 def _with_cost(event: bytes, cost: Mapping[str, object]) -> bytes:
     """Return the event with `cost` beside and inside its usage, as existing clients read it."""
     document = _json(_data_of(event))
@@ -285,79 +284,3 @@ def _with_cost(event: bytes, cost: Mapping[str, object]) -> bytes:
     add_cost(document, cost)
     name = f"event: {document['type']}\n".encode() if is_inner else b""
     return name + _rendered(document)
-
-
-def _usage_members(document: object) -> Mapping[str, object] | None:
-    """Return the raw usage, wherever in `document` its dialect puts it."""
-    if not isinstance(document, Mapping):
-        return None
-    for holder in (document, *(document.get(n) for n in ("response", "message", "x_groq"))):
-        if isinstance(holder, Mapping) and isinstance(holder.get("usage"), Mapping):
-            members: Mapping[str, object] = holder["usage"]
-            return members
-    return None
-
-
-class _HostileCountError(ValueError):
-    """A count is not a whole number from 0 to a hundred million."""
-
-
-def _count(members: Mapping[str, object], *names: str) -> int:
-    """Return the first of `names` that is given, 0 if none is."""
-    for name in names:
-        value = members.get(name)
-        if value is None:
-            continue
-        if type(value) is not int or not 0 <= value <= COUNT_MAX:
-            raise _HostileCountError(name)
-        return value
-    return 0
-
-
-def _details(members: Mapping[str, object], *names: str) -> Mapping[str, object]:
-    for name in names:
-        details = members.get(name)
-        if isinstance(details, Mapping):
-            return details
-    return {}
-
-
-def _usage(members: Mapping[str, object]) -> Usage | None:
-    names = ("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens")
-    if all(members.get(name) is None for name in names):
-        return None
-    try:
-        return _counted(members)
-    except _HostileCountError:
-        return None
-
-
-def _counted(members: Mapping[str, object]) -> Usage:
-    read = _details(members, "prompt_tokens_details", "input_tokens_details")
-    written = _details(members, "completion_tokens_details", "output_tokens_details")
-    prompt = _count(members, "prompt_tokens", "input_tokens")
-    completion = _count(members, "completion_tokens", "output_tokens")
-    total = _count(members, "total_tokens")
-    reasoning = _count(written, "reasoning_tokens")
-    cached = _count(read, "cached_tokens") or _count(
-        members, "prompt_cache_hit_tokens", "cache_read_input_tokens"
-    )
-    cache_write = _count(read, "cache_write_tokens") or _count(
-        members, "cache_creation_input_tokens"
-    )
-    anthropic = "prompt_tokens" not in members and not read
-    if anthropic or cached + cache_write > prompt:
-        # Anthropic counts what went through its cache beside the input, not within it.
-        prompt += cached + cache_write
-    if reasoning > completion or (reasoning and total == prompt + completion + reasoning):
-        # xAI and Perplexity count the reasoning beside the completion.
-        completion += reasoning
-    return Usage(
-        prompt_tokens=prompt,
-        completion_tokens=completion,
-        cached_tokens=cached,
-        cache_write_tokens=cache_write,
-        reasoning_tokens=reasoning,
-        web_searches=_count(_details(members, "server_tool_use"), "web_search_requests")
-        or _count(members, "num_search_queries"),
-    )

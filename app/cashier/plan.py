@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from app.cashier.bill import bounds_of
+from app.cashier.paths import bounds_of
 from app.cashier.quote import Try
 from app.gateways.breaker import Standing
 from app.gateways.upstream import UpstreamsExhaustedError, UpstreamsRestingError

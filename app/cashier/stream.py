@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING, Self
 
@@ -79,11 +78,12 @@ class MeteredStream:
         if self._is_empty():
             self._bill.release("empty answer")
             return meter.tail(None)
-        cost = self._charged(meter.usage, meter.delivered_text_characters)
+        usage = meter.used()
+        cost = self._charged(usage, meter.delivered_text_characters)
         if cost is None:
             return meter.tail(None)
         bill = self._bill
-        return meter.tail(cost_document(cost, meter.usage, bill.rate, bill.provider))
+        return meter.tail(cost_document(cost, usage, bill.rate, bill.provider))
 
     def _is_empty(self) -> bool:
         usage = self._meter.usage
@@ -101,13 +101,11 @@ class MeteredStream:
         """End a stream the upstream has cut: a connection that just ends tells nobody why."""
         self._settled = self.is_broken = True
         meter = self._meter
-        if self._is_empty():
-            self._bill.release("upstream broke off")
+        if meter.delivered_text_characters:
+            self._charged(meter.used(), meter.delivered_text_characters)
         else:
-            self._charged(meter.usage, meter.delivered_text_characters)
-        fault = {"message": str(error), "type": "upstream_error", "param": None}
-        document = {"error": {**fault, "code": "upstream_broken"}}
-        return b"data: " + json.dumps(document).encode() + b"\n\n"
+            self._bill.release("upstream broke off")
+        return meter.fault(str(error))
 
     def _drain(self) -> None:
         """Read on without a reader, for a while, to learn the usage."""
@@ -115,15 +113,15 @@ class MeteredStream:
         until_s = time.monotonic() + self._drain_s
         usage = None
         try:
-            while self._meter.usage is None and not self._meter.done:
+            while not (self._meter.knows_usage or self._meter.done):
                 data = self._answer.read_some()
                 if not data or time.monotonic() > until_s:
                     break
                 self._meter.feed(data)
             self._meter.finish()
-            usage = self._meter.usage
+            usage = self._meter.used()
         except UpstreamBrokenError:
-            usage = self._meter.usage
+            usage = self._meter.used()
         finally:
             self._settled = True
             if usage is None and not delivered:

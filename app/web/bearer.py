@@ -119,6 +119,12 @@ def ticket_shown() -> str | None:
     return request.headers.get("X-Cashu", "").strip() or None
 
 
+def key_shown() -> str | None:
+    """Return the current request's Authorization, or what Anthropic's clients send for it."""
+    key = request.headers.get("x-api-key")
+    return request.headers.get("Authorization", None if key is None else f"Bearer {key}")
+
+
 def credential(authorization: str | None) -> str:
     """Return what an Authorization header carries (RFC 6750).
 

@@ -6,6 +6,8 @@ import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from flask import request
+
 from app.logs import redact
 from app.web.bodies import json_object
 from app.web.errors import UPSTREAM
@@ -35,6 +37,9 @@ OUR_OWN_CODES = frozenset(
     }
 )
 KEPT_HEADERS = ("retry-after", "retry-after-ms")
+# An upstream that lacks a part of the API says nothing of the request, or only this.
+NOT_THERE = frozenset({404, 405, 501})
+UNKNOWN_URL = "unknown_url"
 
 
 def upstream_failure(status: int, headers: Mapping[str, str], body: bytes) -> Response:
@@ -51,6 +56,16 @@ def upstream_failure(status: int, headers: Mapping[str, str], body: bytes) -> Re
             message="The upstream did not serve this house. Nothing was charged.",
             type_=UPSTREAM,
             code="upstream_refused",
+        )
+    if status in NOT_THERE and (
+        not _text(error, "message") or error.get("code") == UNKNOWN_URL
+    ):
+        return problem(
+            status,
+            message=f"The upstream of this model does not offer {request.path}; nothing was"
+            " charged. Try /v1/chat/completions.",
+            type_=UPSTREAM,
+            code="not_offered_by_upstream",
         )
     code = _text(error, "code") or "upstream_error"
     if status == HTTPStatus.TOO_MANY_REQUESTS:
@@ -83,6 +98,10 @@ def _is_about_us(status: int, error: Mapping[str, object]) -> bool:
         or error.get("code") in OUR_OWN_CODES
         or error.get("type") in OUR_OWN_CODES
     )
+
+
+def _is_of_the_address(error: Mapping[str, object]) -> bool:
+    return error.get("code") == UNKNOWN_URL
 
 
 def _text(error: Mapping[str, object], name: str) -> str | None:

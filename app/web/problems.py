@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException
 from app.cashier.errors import TokenTooSmallError
 from app.gateways.upstream import UpstreamsRestingError
 from app.web.bodies import as_json
+from app.web.dialect import as_asked
 from app.web.errors import HTTP, INTERNAL, REQUEST, TABLE, Rule, retry_after
 from app.web.refusals import DoorError
 from app.web.visit import current_visit
@@ -69,14 +70,14 @@ def problem(
     detail: Callable[[str], object] | None = None,
     more: Mapping[str, object] | None = None,
 ) -> Response:
-    """Return an error as OpenAI's clients read it, and beside it as Routstr's do."""
+    """Return an error as the path's clients read it, and beside it as Routstr's do."""
     shown = {"message": message, "type": type_, "param": param, "code": code, **(more or {})}
     document = {
         "error": shown,
         "detail": {"error": shown} if detail is None else detail(message),
         "request_id": str(current_visit().request_id),
     }
-    return as_json(document, status, headers)
+    return as_json(as_asked(document, status), status, headers)
 
 
 def _detail(error: Exception, rule: Rule) -> Callable[[str], object] | None:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import hmac
-import re
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 
-import msgspec
 from flask import Blueprint, Response, request
+from werkzeug.exceptions import MethodNotAllowed
 
-from app.cashier.bill import IMAGES, MODERATIONS, Call
+from app.cashier.bill import Call
+from app.cashier.paths import PATHS
 from app.cashier.stream import MeteredStream
-from app.web.bearer import ticket_shown
-from app.web.bodies import JSON_TYPE, Bodies, json_object
+from app.web.asking import as_priced, asked, request_name
+from app.web.bearer import key_shown, ticket_shown
+from app.web.bodies import JSON_TYPE, Bodies
 from app.web.failures import upstream_failure
-from app.web.refusals import InvalidParameterError, NotOfferedError
+from app.web.refusals import NotOfferedError
 from app.web.visit import Visit, current_visit
 from domain.errors import RequestRepeatedError
 from domain.hold import Released
@@ -32,15 +33,6 @@ if TYPE_CHECKING:
     from app.cashier.charge import Charges
     from app.web.bearer import Bearer
 
-PATHS = (
-    "/chat/completions",
-    "/completions",
-    "/embeddings",
-    "/responses",
-    IMAGES,
-    MODERATIONS,
-)
-STREAMED = frozenset({"/chat/completions", "/completions", "/responses"})
 # What clients of the API may look for, told from addresses that are nobody's.
 NOT_OFFERED = (
     "/assistants",
@@ -60,42 +52,12 @@ NOT_OFFERED = (
     "/vector_stores",
     "/videos",
 )
-# Clients leave a model out where the API has one of its own.
-OWN_MODELS = {MODERATIONS: "omni-moderation-latest"}
-# Tools of a Responses request that the client runs itself, or that have a price here.
-TOOLS = frozenset({"apply_patch", "computer_use_preview", "custom", "function", "local_shell"})
-PRICED_TOOLS = "web_search"
 ATTEMPTS_MAX = 10
 HASH_CHARACTERS = 16
-MODEL_CHARACTERS_MAX = 200
-IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,200}")
 COST_HEADER = "x-routstr-cost-msats"
 
-# Names that a request is priced by. Some upstreams take `Model` for `model`: a second
-# spelling would have another model served than the one that is paid for.
-PRICED = frozenset(
-    {
-        "background",
-        "best_of",
-        "conversation",
-        "input",
-        "max_completion_tokens",
-        "max_output_tokens",
-        "max_tokens",
-        "max_tool_calls",
-        "messages",
-        "model",
-        "n",
-        "plugins",
-        "previous_response_id",
-        "prompt",
-        "stream",
-        "stream_options",
-        "tools",
-        "web_search_options",
-    }
-)
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+OTHERS = ("GET", "PUT", "PATCH", "DELETE")
 BODILESS = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 STREAM_HEADERS = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
@@ -157,10 +119,10 @@ class Proxy:
         token = ticket_shown()
         if token is not None:
             return self._till.sell(path, token)
-        authorization = request.headers.get("Authorization")
-        if authorization is None:
+        key = key_shown()
+        if key is None:
             return self._till.ask_for_payment(path)
-        account_id = self._bearer.open(authorization)
+        account_id = self._bearer.open(key)
         name = request_name()
         if name is not None:
             current_visit().request_id = hold_of_request(account_id, name)
@@ -192,6 +154,7 @@ def blueprint(bearer: Bearer, charges: Charges, till: Till, bodies: Bodies) -> B
     for path in PATHS:
         for rule in (f"/v1{path}", path):
             routes.add_url_rule(rule, rule, partial(proxy.serve, path), methods=["POST"])
+            routes.add_url_rule(rule, f"only POST {rule}", only_post, methods=OTHERS)
     for path in NOT_OFFERED:
         for place in (f"/v1{path}", path):
             if path not in PATHS:
@@ -201,23 +164,14 @@ def blueprint(bearer: Bearer, charges: Charges, till: Till, bodies: Bodies) -> B
     return routes
 
 
+def only_post() -> Response:
+    """Refuse the other methods of a path, which one below it would answer otherwise."""
+    raise MethodNotAllowed(valid_methods=["POST", "OPTIONS"])
+
+
 def not_offered(_rest: str = "") -> Response:
     """Refuse what the API has and this house has not."""
     raise NotOfferedError(f"/v1{path}" for path in PATHS)
-
-
-def request_name() -> str | None:
-    """Return what its client has named the current request, so that a retry is known.
-
-    Raises `InvalidParameterError` for an `Idempotency-Key` that is not 1 to 200 visible
-    ASCII characters.
-    """
-    key = request.headers.get("Idempotency-Key")
-    if key is not None and not IDEMPOTENCY_KEY.fullmatch(key):
-        raise InvalidParameterError(
-            "Idempotency-Key", "must be 1 to 200 visible ASCII characters"
-        )
-    return key
 
 
 def named(call: Call, request_id: UUID, name: str) -> Call:
@@ -229,17 +183,6 @@ def named(call: Call, request_id: UUID, name: str) -> Call:
     key = request_id.bytes + name.encode()
     mark = hmac.new(key, call.body, sha256).hexdigest()[:HASH_CHARACTERS]
     return replace(call, request_id=request_id, named=True, request_hash=mark)
-
-
-def asked(path: str, bodies: Bodies) -> dict[str, Any]:
-    """Return what the current request asks of a model; raises a `DoorError`."""
-    document = json_object(bodies.read())
-    if path in OWN_MODELS and document.get("model") is None:
-        document["model"] = OWN_MODELS[path]
-    check(document)
-    check_offered(path, document)
-    current_visit().model = document["model"]
-    return document
 
 
 def call_of(path: str, document: dict[str, Any], account_id: UUID) -> Call:
@@ -254,41 +197,6 @@ def call_of(path: str, document: dict[str, Any], account_id: UUID) -> Call:
         headers=dict(request.headers),
         stream=document.get("stream") is True,
     )
-
-
-def as_priced(document: Mapping[str, Any]) -> bytes:
-    """Write a request anew, so that the upstream reads what was priced.
-
-    Of a name that is given twice, another parser might take the other value.
-    """
-    return msgspec.json.encode(document)
-
-
-def check(document: Mapping[str, Any]) -> None:
-    """Raise `InvalidParameterError` for what cannot be priced or answered."""
-    for name in document:
-        if name not in PRICED and name.casefold() in PRICED:
-            raise InvalidParameterError(name[:100], f"must be spelled {name.casefold()}")
-    model = document.get("model")
-    if not isinstance(model, str) or not 0 < len(model) <= MODEL_CHARACTERS_MAX:
-        raise InvalidParameterError("model", "must be the id of a model")
-    if not isinstance(document.get("stream"), bool | None):
-        raise InvalidParameterError("stream", "must be true or false")
-
-
-def check_offered(path: str, document: Mapping[str, Any]) -> None:
-    """Raise `InvalidParameterError` for what would cost what nobody here can count."""
-    if document.get("stream") and path not in STREAMED:
-        raise InvalidParameterError("stream", "is not offered here")
-    if path != "/responses":
-        return
-    if document.get("background"):
-        raise InvalidParameterError("background", "is not offered here")
-    tools = document.get("tools")
-    for tool in tools if isinstance(tools, list) else ():
-        kind = tool.get("type") if isinstance(tool, dict) else None
-        if not isinstance(kind, str) or not (kind in TOOLS or kind.startswith(PRICED_TOOLS)):
-            raise InvalidParameterError("tools", "of this type are not offered here")
 
 
 def handed_on(served: Served, visit: Visit) -> Response:

@@ -24,17 +24,10 @@ from app.gateways.errors import GatewayError
 from app.gateways.upstream import UpstreamBrokenError
 from app.store.errors import StoreError
 from app.web import errors, problems
+from app.web.asking import as_priced, asked
 from app.web.bearer import credential, ticket_shown
 from app.web.bodies import as_json, json_object
-from app.web.proxy import (
-    BODILESS,
-    STREAM_HEADERS,
-    as_priced,
-    asked,
-    call_of,
-    handed_on,
-    streamed,
-)
+from app.web.proxy import BODILESS, STREAM_HEADERS, call_of, handed_on, streamed
 from app.web.refusals import DoorError, NoTicketError
 from app.web.visit import current_visit
 from domain.errors import LedgerError, RequestInProgressError
@@ -233,8 +226,8 @@ def with_token(answer: Response, token: str) -> Response:
 def add_to_error(answer: Response, token: str) -> None:
     """Put a token into an error, for clients that look there."""
     document = json_object(answer.get_data())
-    document["error"]["refund_token"] = token
     detail = document.get("detail")
-    if isinstance(detail, dict) and "error" in detail:
-        detail["error"] = document["error"]
+    for holder in (document, detail):
+        if isinstance(holder, dict) and isinstance(holder.get("error"), dict):
+            holder["error"]["refund_token"] = token
     answer.set_data(as_json(document).get_data())

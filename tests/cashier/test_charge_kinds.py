@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from app.cashier.bill import bounds_of
+from app.cashier.paths import bounds_of
 from app.cashier.stream import MeteredStream
 from domain.bounds import Usage
 from domain.errors import InvalidBoundError

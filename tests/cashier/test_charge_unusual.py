@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from app.cashier.meter import estimate
+from app.cashier.usage import estimate
 from app.gateways.upstream import UpstreamBrokenError, UpstreamUnreachableError
 from tests.cashier.counter import (
     COMPLETION_MSAT,

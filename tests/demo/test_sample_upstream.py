@@ -10,7 +10,8 @@ import pytest
 import urllib3
 from werkzeug.serving import make_server
 
-from app.cashier.meter import StreamMeter, usage_of
+from app.cashier.meter import StreamMeter
+from app.cashier.usage import usage_of
 from app.demo.sample_upstream import FINGERPRINT, KeptAliveHandler, create_sample_upstream
 from domain.bounds import Usage
 from tests.doubles.upstream import UpstreamDouble

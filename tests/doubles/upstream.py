@@ -16,6 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Self
 
 from app.demo.sample_upstream import create_sample_upstream
+from tests.doubles.dialects import dialects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -127,6 +128,7 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, double: UpstreamDouble) -> None:
         self.double = double
         self.sample: Flask = create_sample_upstream()
+        self.sample.register_blueprint(dialects)
         self.connections: list[socket.socket] = []
         super().__init__(("127.0.0.1", 0), _Handler)
 

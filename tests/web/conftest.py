@@ -73,7 +73,21 @@ MODELS: list[dict[str, Any]] = [
         "alias_ids": ["plain"],
     },
     {"id": "bare", "pricing": {"prompt": "0.000001", "completion": "0.000002"}},
+    {
+        "id": "cached",
+        "pricing": {
+            "prompt": "0.000010",
+            "completion": "0.000050",
+            "request": "0.0001",
+            "web_search": "0.01",
+            "input_cache_read": "0.000001",
+            "input_cache_write": "0.000012",
+            "input_cache_write_1h": "0.000020",
+        },
+    },
 ]
+
+IDS = [str(model["id"]) for model in MODELS]
 
 
 @dataclass(frozen=True)

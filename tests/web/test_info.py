@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.web.conftest import IDS
+
 if TYPE_CHECKING:
     from tests.web.conftest import House
 
@@ -38,7 +40,7 @@ def test_the_root_is_json_with_models_unless_html_is_preferred(
     answer = house.client.get("/", headers={} if accept is None else {"Accept": accept})
 
     assert answer.get_json()["name"] == "Test <House>"
-    assert [model["id"] for model in answer.get_json()["models"]] == ["maker/plain", "bare"]
+    assert [model["id"] for model in answer.get_json()["models"]] == IDS
     assert answer.headers["Vary"] == "Accept"
 
 

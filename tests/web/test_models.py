@@ -13,7 +13,7 @@ from app.web.models import Listing
 from domain.guards import RateRow
 from domain.price_list import fixed, from_models_json
 from tests.cashier.routes import quotes_of
-from tests.web.conftest import MODELS
+from tests.web.conftest import IDS, MODELS
 
 if TYPE_CHECKING:
     from tests.web.conftest import House
@@ -28,7 +28,7 @@ def test_the_listing_is_one_that_openai_clients_read(house: House, path: str) ->
 
     assert answer.status_code == 200
     assert answer.get_json()["object"] == "list"
-    assert [model["id"] for model in answer.get_json()["data"]] == ["maker/plain", "bare"]
+    assert [model["id"] for model in answer.get_json()["data"]] == IDS
     assert all(model["object"] == "model" for model in answer.get_json()["data"])
     assert answer.get_json()["data"][0]["owned_by"] == "maker"
     assert answer.get_json()["data"][0]["description"] == "Plain."
@@ -45,7 +45,7 @@ def test_every_model_has_what_strict_clients_require(house: House) -> None:
 
 
 def test_prices_are_those_that_are_charged(house: House) -> None:
-    [plain, _] = house.client.get("/v1/models").get_json()["data"]
+    plain, *_ = house.client.get("/v1/models").get_json()["data"]
 
     assert plain["pricing"]["prompt"] == 0.000001
     assert plain["sats_pricing"]["prompt"] == 0.001
@@ -87,8 +87,8 @@ def test_a_house_of_one_price_lists_it_for_every_model() -> None:
 
     models = listing.page().models
 
-    assert [model["sats_pricing"]["request"] for model in models] == [3.0, 3.0]
-    assert [model["sats_pricing"]["max_cost"] for model in models] == [3.0, 3.0]
+    assert [model["sats_pricing"]["request"] for model in models] == [3.0] * len(MODELS)
+    assert [model["sats_pricing"]["max_cost"] for model in models] == [3.0] * len(MODELS)
     assert models[0]["pricing"]["prompt"] == 0.000001
 
 

@@ -1,0 +1,150 @@
+"""What the current request asks of a model, checked before anybody is asked for money."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from flask import request
+
+from app.cashier.paths import MESSAGES, MODERATIONS, PATHS, RESPONSES
+from app.web.bodies import json_object
+from app.web.refusals import InvalidParameterError
+from app.web.visit import current_visit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from app.web.bodies import Bodies
+
+MODEL_CHARACTERS_MAX = 200
+IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,200}")
+# Clients leave a model out where the API has one of its own.
+OWN_MODELS = {MODERATIONS: "omni-moderation-latest"}
+# Tools that the client runs itself, or that have a price here: each by how its type begins.
+# Anthropic numbers them by date, and gives none to those that are the client's own.
+TOOLS = {
+    RESPONSES: (
+        "apply_patch",
+        "computer_use_preview",
+        "custom",
+        "function",
+        "local_shell",
+        "web_search",
+    ),
+    MESSAGES: (
+        "bash_",
+        "computer_",
+        "custom",
+        "memory_",
+        "text_editor_",
+        "tool_search_tool_",
+        "web_fetch_",
+        "web_search_",
+    ),
+}
+OWN_TOOL = {MESSAGES: "custom"}
+# What has work done that costs more than is told, or done by others whom nobody bounds.
+NOT_COUNTED = {RESPONSES: ("background",), MESSAGES: ("mcp_servers",)}
+# Who asks to be served sooner, or elsewhere, pays another price than the listed one.
+DEARER = {
+    "inference_geo": frozenset({"us"}),
+    "service_tier": frozenset({"priority"}),
+    "speed": frozenset({"fast"}),
+}
+
+# Names that a request is priced by. Some upstreams take `Model` for `model`: a second
+# spelling would have another model served than the one that is paid for.
+PRICED = frozenset(
+    {
+        "background",
+        "best_of",
+        "container",
+        "conversation",
+        "inference_geo",
+        "input",
+        "max_completion_tokens",
+        "max_output_tokens",
+        "max_tokens",
+        "max_tool_calls",
+        "mcp_servers",
+        "messages",
+        "model",
+        "n",
+        "plugins",
+        "previous_response_id",
+        "prompt",
+        "quality",
+        "service_tier",
+        "size",
+        "speed",
+        "stream",
+        "stream_options",
+        "tools",
+        "web_search_options",
+    }
+)
+
+
+def request_name() -> str | None:
+    """Return what its client has named the current request, so that a retry is known.
+
+    Raises `InvalidParameterError` for an `Idempotency-Key` that is not 1 to 200 visible
+    ASCII characters.
+    """
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not IDEMPOTENCY_KEY.fullmatch(key):
+        raise InvalidParameterError(
+            "Idempotency-Key", "must be 1 to 200 visible ASCII characters"
+        )
+    return key
+
+
+def asked(path: str, bodies: Bodies) -> dict[str, Any]:
+    """Return what the current request asks of a model; raises a `DoorError`."""
+    document = json_object(bodies.read())
+    if path in OWN_MODELS and document.get("model") is None:
+        document["model"] = OWN_MODELS[path]
+    check(document)
+    check_offered(path, document)
+    current_visit().model = document["model"]
+    return document
+
+
+def as_priced(document: Mapping[str, Any]) -> bytes:
+    """Write a request anew, so that the upstream reads what was priced.
+
+    Of a name that is given twice, another parser might take the other value.
+    """
+    return msgspec.json.encode(document)
+
+
+def check(document: Mapping[str, Any]) -> None:
+    """Raise `InvalidParameterError` for what cannot be priced or answered."""
+    for name in document:
+        if name not in PRICED and name.casefold() in PRICED:
+            raise InvalidParameterError(name[:100], f"must be spelled {name.casefold()}")
+    model = document.get("model")
+    if not isinstance(model, str) or not 0 < len(model) <= MODEL_CHARACTERS_MAX:
+        raise InvalidParameterError("model", "must be the id of a model")
+    if not isinstance(document.get("stream"), bool | None):
+        raise InvalidParameterError("stream", "must be true or false")
+
+
+def check_offered(path: str, document: Mapping[str, Any]) -> None:
+    """Raise `InvalidParameterError` for what would cost what nobody here can count."""
+    if document.get("stream") and not PATHS[path].streams:
+        raise InvalidParameterError("stream", "is not offered here")
+    for name, values in DEARER.items():
+        value = document.get(name)
+        if isinstance(value, str) and value in values:
+            raise InvalidParameterError(name, f"'{value}' is not offered here")
+    for name in NOT_COUNTED.get(path, ()):
+        if document.get(name):
+            raise InvalidParameterError(name, "is not offered here")
+    tools = document.get("tools") if path in TOOLS else None
+    for tool in tools if isinstance(tools, list) else ():
+        kind = tool.get("type", OWN_TOOL.get(path)) if isinstance(tool, dict) else None
+        if not isinstance(kind, str) or not kind.startswith(TOOLS[path]):
+            raise InvalidParameterError("tools", "of this type are not offered here")
