@@ -79,27 +79,21 @@ class Books:
     def head(self) -> int:
         return self._store.head()
 
-    def since(self, position: int, account_id: UUID) -> list[Event]:
-        """Return what happened to an account behind `position`, oldest first."""
+    def since(self, position: int, account_id: UUID | None = None) -> list[Event]:
+        """Return what happened behind `position`, to one account or to all; oldest first."""
         events = [placed.entry.event for page in self._store.log(position) for placed in page]
+        if account_id is None:
+            return events
         return [event for event in events if _account_of(event) == account_id]
 
 
 @dataclass(frozen=True)
-class Customer:
-    """Somebody with a client and a funded key."""
+class Account:
+    """A funded key, and where it is good."""
 
-    client: Client
     base_url: str
     key: str
     books: Books
-    name: str
-
-    def do(self, act: str, **given: Any) -> dict[str, Any]:
-        return self.client.do(act, **{"base_url": self.base_url, "key": self.key, **given})
-
-    def chat(self, act: str, **given: Any) -> dict[str, Any]:
-        return self.do(act, model=MODEL, question=QUESTION, **given)
 
     @property
     def account_id(self) -> UUID:
@@ -131,6 +125,20 @@ class Customer:
         assert len(of(events, Held)) == len(costs_msat) + releases
         assert len(events) == 2 * len(of(events, Held))
         assert self.msat() == (before[0] - sum(costs_msat), 0)
+
+
+@dataclass(frozen=True)
+class Customer(Account):
+    """Somebody with a funded key and a client, which has a name."""
+
+    client: Client
+    name: str
+
+    def do(self, act: str, **given: Any) -> dict[str, Any]:
+        return self.client.do(act, **{"base_url": self.base_url, "key": self.key, **given})
+
+    def chat(self, act: str, **given: Any) -> dict[str, Any]:
+        return self.do(act, model=MODEL, question=QUESTION, **given)
 
 
 def of(events: list[Event], kind: type[Kind]) -> list[Kind]:

@@ -100,4 +100,4 @@ def customer(
     if request.param not in keys:
         keys[request.param] = buy_key(service, mint, FUNDS_SAT)
     client = programs[request.param]
-    return Customer(client, service.base_url, keys[request.param], books, request.param)
+    return Customer(service.base_url, keys[request.param], books, client, request.param)
