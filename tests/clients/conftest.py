@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.clients.books import FUNDS_SAT, MODELS, PRICES, Books, Customer, buy_key
-from tests.clients.program import Program
+from tests.clients.program import Client
 from tests.clients.sdks import SDKS
 from tests.clients.upstream import ScriptedUpstream
 from tests.gateways.conftest import free_port
@@ -64,23 +64,23 @@ def _an_honest_upstream(upstream: ScriptedUpstream) -> None:
 @pytest.fixture(scope="session")
 def programs(
     service: Service, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, Program]]:
+) -> Iterator[dict[str, Client]]:
     """The SDKs' processes, each started when it is first asked for.
 
     They end before the service, which waits for those that are still connected to it.
     """
-    running: dict[str, Program] = _Starting(tmp_path_factory)
+    running: dict[str, Client] = _Starting(tmp_path_factory)
     yield running
     for program in running.values():
         program.__exit__()
 
 
-class _Starting(dict[str, Program]):
+class _Starting(dict[str, Client]):
     def __init__(self, places: pytest.TempPathFactory) -> None:
         super().__init__()
         self._places = places
 
-    def __missing__(self, name: str) -> Program:
+    def __missing__(self, name: str) -> Client:
         home = self._places.mktemp("client")
         self[name] = SDKS[name].start(home).__enter__()
         return self[name]
@@ -93,7 +93,7 @@ def keys() -> dict[str, str]:
 
 @pytest.fixture
 def customer(
-    request: pytest.FixtureRequest, programs: dict[str, Program], keys: dict[str, str],
+    request: pytest.FixtureRequest, programs: dict[str, Client], keys: dict[str, str],
     service: Service, mint: RealMint, books: Books,
 ) -> Customer:  # fmt: skip
     """A customer with one of the SDKs, and a key of its own."""

@@ -28,7 +28,11 @@ class ProgramError(Exception):
 
 
 class Client(Protocol):
-    """Whatever does what it is told, and says what it saw."""
+    """Whatever does what it is told and says what it saw, while a `with` block lasts."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exc_info: object) -> None: ...
 
     def do(self, act: str, **given: Any) -> dict[str, Any]:
         """Do `act`; return what it saw, or `{"raised": …}` for an error of its SDK's.

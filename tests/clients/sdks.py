@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.clients.program import Program, node_program, python_program
+from tests.clients.browser import Browser
+from tests.clients.program import Client, node_program, python_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
 class Sdk:
     """An SDK: how it is started, what it can do besides chats, how it calls errors."""
 
-    start: Callable[[Path], Program]
+    start: Callable[[Path], Client]
     can: frozenset[str]
+    release: str = ""
     unauthorized: str = "AuthenticationError"
     unpaid: str = "APIStatusError"
     repeated: str = "ConflictError"
@@ -29,10 +31,17 @@ class Sdk:
 
 OPENAI = frozenset({"version", "models", "embeddings", "responses", "usage", "waits"})
 SDKS = {
-    "openai Python 3": Sdk(lambda home: python_program("openai-3", "openai_sdk", home), OPENAI),
-    "openai Python 2": Sdk(lambda home: python_program("openai-2", "openai_sdk", home), OPENAI),
+    "openai Python 3": Sdk(
+        lambda home: python_program("openai-3", "openai_sdk", home), OPENAI, release="3"
+    ),
+    "openai Python 2": Sdk(
+        lambda home: python_program("openai-2", "openai_sdk", home), OPENAI, release="2"
+    ),
     "openai JavaScript": Sdk(
-        lambda home: node_program("openai", home), OPENAI, unpaid="APIError"
+        lambda home: node_program("openai", home), OPENAI, release="7", unpaid="APIError"
+    ),
+    "openai in Chromium": Sdk(
+        lambda home: Browser("openai", home), OPENAI, release="7", unpaid="APIError"
     ),
     "AI SDK": Sdk(
         lambda home: node_program("aisdk", home),
