@@ -50,6 +50,7 @@ from app.web.admin.session import Sessions
 from app.web.app import Doors, create_web
 from app.web.bearer import Bearer
 from app.web.info import About
+from app.web.ratelimits import Limits, RealAddress
 from app.web.statement import Books
 from domain.errors import PricingError
 from domain.ledger import Ledger, Record
@@ -111,6 +112,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     told, _ = open_store(house.settings.database_url)
     bearer = Bearer(house.deposits, house.store.account)
     app.register_blueprint(statement.blueprint(Books(bearer, _beside_the_hub(told))))
+    if house.settings.trusted_proxies:
+        app.wsgi_app = RealAddress(app.wsgi_app, house.settings.trusted_proxies)  # type: ignore[method-assign]  # how Flask documents it
     if house.settings.admin_password is not None:
         password = house.settings.admin_password.get_secret_value()
         shell.attach(app, _auditor(house, told, password))
@@ -310,6 +313,12 @@ def _doors(house: House) -> Doors:
         key_secret=house.seed.subkey(API_KEYS),
         body_bytes_max=settings.body_bytes_max,
         body_timeout_s=settings.body_timeout_s,
+        limits=Limits(
+            requests_per_minute=settings.rate_limit_rpm,
+            tokens_per_minute=settings.rate_limit_tpm,
+            at_once=settings.rate_limit_concurrent,
+            creations_per_minute=settings.rate_limit_create_rpm,
+        ),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from decimal import Decimal
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -34,6 +34,7 @@ ENV_EXAMPLE_HEAD = """\
 # can make a number of a million digits out of `1e999999`.
 Sats = Annotated[Decimal, Field(ge=0, max_digits=24, decimal_places=12)]
 Factor = Annotated[Decimal, Field(ge=1, le=100, max_digits=14, decimal_places=12)]
+Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
@@ -160,6 +161,23 @@ class Settings(BaseSettings):
     send_timeout_s: Seconds = 60
     """After how many seconds a client that takes none of its answer has gone."""
 
+    rate_limit_rpm: Count = 0
+    """How many requests a minute each key may make of each worker; 0 for any number."""
+
+    rate_limit_tpm: Count = 0
+    """The same for tokens, read and written."""
+
+    rate_limit_concurrent: Count = 0
+    """How many requests each key may have in progress in each worker; 0 for any number."""
+
+    rate_limit_create_rpm: Count = 0
+    """How many accounts and invoices a minute each address may ask each worker for, without
+    being known; 0 for any number."""
+
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
+    """The addresses or networks of proxies in front, with commas between them: what they say
+    in X-Forwarded-For is believed."""
+
     upstream_connect_timeout_s: Seconds = 10
     """How many seconds connecting to the upstream may take."""
 
@@ -205,9 +223,9 @@ class Settings(BaseSettings):
     def _check_url(cls, value: str | None) -> str | None:
         return None if value is None else normalised_url(value)
 
-    @field_validator("cashu_mints", mode="before")
+    @field_validator("cashu_mints", "trusted_proxies", mode="before")
     @classmethod
-    def _split_mints(cls, value: object) -> object:
+    def _split_list(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
         return tuple(part.strip() for part in value.split(",") if part.strip())
@@ -326,6 +344,8 @@ def env_example() -> str:
 def _as_text(default: Any) -> str:
     if isinstance(default, bool):
         return str(default).lower()
+    if isinstance(default, tuple):
+        return ",".join(map(str, default))
     return "" if default is None or repr(default) == "PydanticUndefined" else str(default)
 
 

@@ -37,7 +37,7 @@ class Call:
     `body` is what it sent, `document` the same, parsed; `files_bytes` of it are files,
     which are no text. `request_id` names the hold, and is chance unless the client has
     `named` its request; `request_hash` then tells whether another one of that name asks
-    for the same.
+    for the same. `used` is told how many tokens it was charged for.
     """
 
     request_id: UUID
@@ -51,6 +51,7 @@ class Call:
     named: bool = False
     request_hash: str = ""
     files_bytes: int = 0
+    used: Callable[[int], object] = bool
 
     @property
     def prompt_bytes(self) -> int:
@@ -182,6 +183,7 @@ class Bill:
             return
         self._ended = True
         call, terms = self._call, self._quote.terms
+        call.used(usage.prompt_tokens + usage.completion_tokens)
         self._insist(
             lambda: self._ledger.charge(
                 call.request_id, call.account_id, cost.total, terms, metered(usage)

@@ -21,6 +21,7 @@ from app.web import (
 from app.web.bearer import ApiKeys, Bearer
 from app.web.bodies import Bodies
 from app.web.models import Listing
+from app.web.ratelimits import Limits, RateLimits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,6 +61,7 @@ class Doors:
     key_secret: bytes = field(repr=False)
     body_bytes_max: int
     body_timeout_s: float
+    limits: Limits = field(default_factory=Limits)
 
 
 def create_web(doors: Doors) -> Flask:
@@ -80,7 +82,9 @@ def _register(app: Flask, doors: Doors) -> None:
     till = xcashu.Till(doors.tickets, bodies)
     small = Bodies(bytes_max=WALLET_BYTES_MAX, timeout_s=doors.body_timeout_s)
     keys = ApiKeys(doors.key_secret)
-    app.register_blueprint(proxy.blueprint(bearer, doors.charges, till, bodies))
+    rates = RateLimits(doors.limits)
+    rates.attach(app)
+    app.register_blueprint(proxy.blueprint(bearer, doors.charges, till, bodies, rates))
     app.register_blueprint(xcashu.blueprint(till))
     rooms = balance.blueprint(
         balance.Balance(

@@ -84,6 +84,7 @@ NO_KEY = Rule(
     status=401, type=REQUEST, code="missing_api_key", headers={"WWW-Authenticate": "Bearer"}
 )
 BAD_REQUEST = Rule(status=400, type=REQUEST, code="invalid_value")
+TOO_OFTEN = Rule(status=429, type="requests", code="rate_limit_exceeded")
 LATE = Rule(status=408, type=REQUEST, code="request_timeout")
 TOO_LARGE = Rule(status=413, type=REQUEST, code="request_too_large")
 NOT_FOUND = Rule(status=404, type=REQUEST, code="not_found", detail=str)
@@ -107,6 +108,14 @@ DOOR: Mapping[type[Exception], Rule] = {
     door.EmptyBearerError: NO_KEY,
     door.UnknownKeyError: BAD_KEY,
     door.BodyError: BAD_REQUEST,
+    door.RateLimitError: TOO_OFTEN,
+    door.RequestRateError: TOO_OFTEN,
+    door.CrowdOfOneError: TOO_OFTEN,
+    door.AddressRateError: TOO_OFTEN,
+    door.TokenRateError: Rule(status=429, type="tokens", code="rate_limit_exceeded"),
+    door.RequestTooBigError: Rule(
+        status=429, type="tokens", code="rate_limit_exceeded", headers=DO_NOT_RETRY
+    ),
     door.BodyLateError: LATE,
     door.HeadLateError: LATE,
     door.HeadTooLargeError: Rule(status=431, type=REQUEST, code="headers_too_large"),

@@ -46,7 +46,8 @@ def answer(error: Exception) -> Response:
     """Return the answer for `error`, in both envelopes, and tell operators if it is ours."""
     rule = rule_of(error)
     _tell_operators(error, rule)
-    headers = {**rule.headers, **_headers_of_http(error)}
+    own = error.headers if isinstance(error, DoorError) else _headers_of_http(error)
+    headers = {**rule.headers, **own}
     return problem(
         rule.status,
         message=rule.message or str(error),

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from app.cashier.answer import Served
     from app.cashier.charge import Charges
     from app.web.bearer import Bearer
+    from app.web.ratelimits import RateLimits
 
 # What clients of the API may look for, told from addresses that are nobody's.
 NOT_OFFERED = (
@@ -104,8 +105,16 @@ class LoggedStream:
 class Proxy:
     """Forwards requests at their senders' cost."""
 
-    def __init__(self, bearer: Bearer, charges: Charges, till: Till, bodies: Bodies) -> None:
+    def __init__(
+        self,
+        bearer: Bearer,
+        charges: Charges,
+        till: Till,
+        bodies: Bodies,
+        rates: RateLimits,
+    ) -> None:
         self._bearer = bearer
+        self._rates = rates
         self._charges = charges
         self._till = till
         self._bodies = bodies
@@ -123,10 +132,12 @@ class Proxy:
         if key is None:
             return self._till.ask_for_payment(path)
         account_id = self._bearer.open(key)
+        self._rates.admit(account_id)
         name = request_name()
         if name is not None:
             current_visit().request_id = hold_of_request(account_id, name)
         call = call_of(path, asked(path, self._bodies), account_id)
+        self._rates.weigh(call.document, call.prompt_bytes)
         served = self._charges.serve(call) if name is None else self._tried(call, name)
         return handed_on(served, current_visit())
 
@@ -147,9 +158,11 @@ class Proxy:
                     raise
 
 
-def blueprint(bearer: Bearer, charges: Charges, till: Till, bodies: Bodies) -> Blueprint:
+def blueprint(
+    bearer: Bearer, charges: Charges, till: Till, bodies: Bodies, rates: RateLimits
+) -> Blueprint:
     """Return the paid routes, with `/v1` before them and without it."""
-    proxy = Proxy(bearer, charges, till, bodies)
+    proxy = Proxy(bearer, charges, till, bodies, rates)
     routes = Blueprint("proxy", __name__)
     for path in PATHS:
         for rule in (f"/v1{path}", path):
@@ -196,6 +209,7 @@ def call_of(path: str, document: dict[str, Any], account_id: UUID) -> Call:
         body=as_priced(document),
         headers=dict(request.headers),
         stream=document.get("stream") is True,
+        used=current_visit().use,
     )
 
 

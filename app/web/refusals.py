@@ -20,21 +20,24 @@ DoorError                    the request cannot be let in
 
 from __future__ import annotations
 
+import math
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 
 class DoorError(Exception):
     """The request cannot be let in.
 
     `says` are words by which existing clients know the error, `param` names what in the
-    request is at fault.
+    request is at fault, `headers` go with the answer.
     """
 
     says: ClassVar[str] = ""
     param: str | None = None
+    headers: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, message: str = "") -> None:
         first_line = (type(self).__doc__ or "").split("\n", 1)[0]
@@ -144,3 +147,61 @@ class ModelNotListedError(DoorError):
 
     def __init__(self, model: str) -> None:
         super().__init__(f"The model '{model[:100]}' does not exist")
+
+
+class RateLimitError(DoorError):
+    """Too much was asked for in too short a time; nothing was charged.
+
+    `wait_s` is after how many seconds it may be asked for again.
+    """
+
+    def __init__(self, message: str, wait_s: float) -> None:
+        super().__init__(f"{message} Please try again in {wait_s:.3g}s.")
+        self.headers = {
+            "Retry-After": str(math.ceil(wait_s)),
+            "retry-after-ms": str(math.ceil(wait_s * 1000)),
+        }
+
+
+class RequestRateError(RateLimitError):
+    """A key has made too many requests."""
+
+    def __init__(self, limit: int, wait_s: float) -> None:
+        text = f"Rate limit reached on requests per min (RPM): Limit {limit}, Requested 1."
+        super().__init__(text, wait_s)
+
+
+class TokenRateError(RateLimitError):
+    """A key has used too many tokens."""
+
+    def __init__(self, limit: int, requested: int, wait_s: float) -> None:
+        super().__init__(
+            "Rate limit reached on tokens per min (TPM):"
+            f" Limit {limit}, Requested {requested}.",
+            wait_s,
+        )
+
+
+class CrowdOfOneError(RateLimitError):
+    """A key has too many requests in progress."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"Rate limit reached on requests at once: Limit {limit}.", 1.0)
+
+
+class AddressRateError(RateLimitError):
+    """An address has opened too much."""
+
+    def __init__(self, limit: int, wait_s: float) -> None:
+        text = f"Rate limit reached for your address: Limit {limit} per min."
+        super().__init__(text, wait_s)
+
+
+class RequestTooBigError(DoorError):
+    """A request may use more tokens than its key may in a minute."""
+
+    def __init__(self, limit: int, requested: int) -> None:
+        super().__init__(
+            f"Request too large on tokens per min (TPM): Limit {limit}, Requested {requested}."
+            " The input or the output must be reduced."
+        )

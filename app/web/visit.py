@@ -14,6 +14,7 @@ from app.logs import RequestLine, log_request
 from domain.identity import in_order
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from uuid import UUID
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ class Visit:
 
     `route` is spelled as we spell it, never as it was asked. `request_id` names the request
     in its headers, in the log and, if it is paid for, its hold. `ends_later` is set for a
-    stream, which is written down when it has ended.
+    stream, which is written down when it has ended; what is to be done then is `at_end`.
     """
 
     method: str
@@ -42,10 +43,18 @@ class Visit:
     account_id: UUID | None = None
     model: str | None = None
     charged_msat: int | None = None
+    used_tokens: int = 0
     ends_later: bool = False
+    at_end: list[Callable[[], object]] = field(default_factory=list)
+
+    def use(self, tokens: int) -> None:
+        """Note how many tokens the request has used, once that is known."""
+        self.used_tokens = tokens
 
     def write_down(self, status: int) -> None:
-        """Write the one line that operators see of the request."""
+        """Write the one line that operators see of the request, which has ended."""
+        for act in self.at_end:
+            act()
         line = RequestLine(
             request_id=str(self.request_id),
             method=self.method,

@@ -31,6 +31,7 @@ from app.store.group import OneByOne
 from app.store.sqlite import SqliteStore
 from app.web.app import Doors, create_web
 from app.web.info import About
+from app.web.ratelimits import Limits
 from domain.ledger import Ledger
 from domain.price_list import from_models_json
 from projections.invoices import find_invoice
@@ -184,8 +185,18 @@ def btc_usd() -> str | None:
 
 
 @pytest.fixture
+def limits() -> Limits:
+    """What each key and address may; a test of limits overrides it."""
+    return Limits()
+
+
+@pytest.fixture
 def house(
-    tmp_path: Path, mint: FakeMint, upstream: UpstreamDouble, btc_usd: str | None
+    tmp_path: Path,
+    mint: FakeMint,
+    upstream: UpstreamDouble,
+    btc_usd: str | None,
+    limits: Limits,
 ) -> Iterator[House]:
     store = SqliteStore(tmp_path / "ledger.db")
     store.create()
@@ -232,6 +243,7 @@ def house(
         key_secret=seed.subkey(b"api keys"),
         body_bytes_max=BODY_BYTES_MAX,
         body_timeout_s=BODY_TIMEOUT_S,
+        limits=limits,
     )
     app = create_web(doors)
     yield House(app, app.test_client(), mint, upstream, store, ledger, deposits, doors)
