@@ -26,6 +26,8 @@ LedgerError
 ├── PurseShortError              no mint holds enough unspent proofs of ours
 ├── OwnerMayNotDrawError         what the mints hold would be less than what is owed
 │   └── UnexplainedError         a mint's proofs and the books differ, and nobody knows why
+├── FeeTooHighError              the mint's fee is as much as what is to be swapped
+├── NothingToSwapError           the proofs of a purse are as they are ordered to be
 ├── PricingError                 a price list, a price or a bound of a request is senseless
 │   ├── UnknownModelError        the price list has no such model
 │   └── InvalidBoundError        a limit in the request is not a sensible whole number
@@ -233,6 +235,14 @@ class UnexplainedError(OwnerMayNotDrawError):
         )
         self.mint = mint
         self.unexplained_msat = unexplained_msat
+
+
+class FeeTooHighError(LedgerError):
+    """The mint's fee is as much as what is to be swapped is worth."""
+
+
+class NothingToSwapError(LedgerError):
+    """The proofs of a purse are as they are ordered to be."""
 
 
 class PricingError(LedgerError):

@@ -112,6 +112,7 @@ NO_ACCOUNT = AccountRow(0, 0, "", "")
 FREE, RESERVED, OUT = "free", "reserved", "out"
 DEPOSIT, REFUND, ISSUED, INVOICE = "deposit", "refund", "issued", "invoice"
 PAYOUT = "payout"
+SWEEP, SWAP = "sweep", "swap"
 NEWEST = "newest"
 
 

@@ -50,7 +50,9 @@ from domain.payout import (
     StartPayout,
 )
 from domain.prices import AdoptPrices, PricesAdopted
+from domain.purse import Purse, Spent
 from domain.rate import ObserveRate, RateObserved
+from domain.reclaim import Recall, StartSweep, Sweep, SweepStarted, Swept
 from domain.reconcile import Compared, Reconcile, Reconciled
 from domain.refund import (
     Cancel,
@@ -60,10 +62,10 @@ from domain.refund import (
     Draft,
     Issue,
     Issued,
-    Purse,
     Redraft,
     Start,
 )
+from domain.swap import FinishSwap, Order, RedraftSwap, SelfSwap, StartSwap, SwapDone
 
 Record = Callable[[Command], Entry]
 """Carries a command into a transaction and returns its entry, durable, or raises."""
@@ -231,15 +233,72 @@ class Ledger:
         command = Issue(newest.stream, newest.version, draft, proofs)
         return _expect(self._record(command), Issued)
 
-    def cancel_refund(self, newest: Entry, draft: Draft, reason: str) -> Cancelled:
-        """Give a refund's amount back: the mint certainly did not make the token."""
-        command = Cancel(newest.stream, newest.version, draft, reason)
+    def cancel_refund(
+        self,
+        newest: Entry,
+        draft: Draft,
+        reason: str,
+        proofs: tuple[Signed, ...] = (),
+        fee_msat: int = 0,
+    ) -> Cancelled:
+        """Give a refund's amount back: the mint certainly did not make the token.
+
+        `proofs` are what its inputs were swapped for, at a fee that the house pays.
+        """
+        command = Cancel(newest.stream, newest.version, draft, reason, proofs, fee_msat)
         return _expect(self._record(command), Cancelled)
+
+    def recall_refund(self, newest: Entry, draft: Draft, purse: Purse, reason: str) -> Entry:
+        """Record that the inputs of a refused `draft` are about to be swapped to ourselves.
+
+        Raises `FeeTooHighError`.
+        """
+        return self._record(Recall(newest.stream, newest.version, draft, purse, reason))
 
     def collect_refund(self, newest: Entry, issued: Issued) -> Collected:
         """Record that a token we issued was spent by whoever holds it."""
         command = Collect(newest.stream, newest.version, issued)
         return _expect(self._record(command), Collected)
+
+    def start_sweep(
+        self, newest: Entry, issued: Issued, unspent: tuple[Spent, ...], purse: Purse
+    ) -> Entry:
+        """Record that the `unspent` proofs of an uncollected token are to be ours again.
+
+        Raises `FeeTooHighError`.
+        """
+        stream, version, _ = newest
+        owner = issued.draft.account_id
+        return self._record(StartSweep(stream, version, owner, issued.token, unspent, purse))
+
+    def sweep_refund(
+        self, newest: Entry, started: SweepStarted, proofs: tuple[Signed, ...]
+    ) -> Swept:
+        """Record that a token's proofs are ours again; its account has their worth.
+
+        Raises `UnknownMovementError`, `MovementEndedError`.
+        """
+        return _expect(
+            self._record(Sweep(newest.stream, newest.version, started, proofs)), Swept
+        )
+
+    def start_swap(self, swap_id: UUID, purse: Purse, order: Order) -> Entry:
+        """Set aside what of a purse is not as it is ordered; it is about to be swapped.
+
+        Raises `NothingToSwapError`.
+        """
+        return self._record(StartSwap(swap_id, purse, order))
+
+    def redraft_swap(self, newest: Entry, swap: SelfSwap, purse: Purse) -> Entry:
+        """Record that other outputs will be asked for. Raises `FeeTooHighError`."""
+        return self._record(RedraftSwap(newest.stream, newest.version, swap, purse))
+
+    def finish_swap(
+        self, newest: Entry, swap: SelfSwap, proofs: tuple[Signed, ...]
+    ) -> SwapDone:
+        """Record the mint's signatures: other proofs stand in the place of the inputs."""
+        command = FinishSwap(newest.stream, newest.version, swap, proofs)
+        return _expect(self._record(command), SwapDone)
 
     def open_invoice(self, invoice_id: UUID, bill: Bill) -> Entry:
         """Record an invoice that a mint has made; nobody owes or owns anything by it."""

@@ -22,7 +22,7 @@ from domain.event import Entry, Event
 from domain.guards import PAYOUT, GuardRows, MovementRow
 from domain.identity import OWNER
 from domain.msat import MSAT_PER_UNIT
-from domain.refund import Purse, Spent, choose, free_proofs, set_aside, split
+from domain.purse import Purse, Spent, choose, free_proofs, set_aside, split
 from domain.solvency import demand_surplus, payer
 
 

@@ -36,8 +36,10 @@ from domain.key import KeyMade, KeyReset, KeySet
 from domain.payout import PayoutAbandoned, PayoutCancelled, PayoutPaid, PayoutStarted
 from domain.prices import PricesAdopted
 from domain.rate import RateObserved
+from domain.reclaim import Recalled, SweepStarted, Swept
 from domain.reconcile import Reconciled
 from domain.refund import Cancelled, Collected, Issued, Redrafted, Started
+from domain.swap import SwapDone, SwapRedrafted, SwapStarted
 
 NAMES_MAX = 50_000
 EARNED = "house:earned"
@@ -146,7 +148,10 @@ def _issued(event: Issued) -> list[Posting]:
 
 def _cancelled(event: Cancelled) -> list[Posting]:
     draft = event.draft
-    return [Posting(REFUNDS_IN_FLIGHT, _payer(draft.account_id), draft.taken_msat)]
+    return [
+        Posting(REFUNDS_IN_FLIGHT, _payer(draft.account_id), draft.taken_msat),
+        Posting(FEES_MINT, mint(draft.mint), event.fee_msat),
+    ]
 
 
 def _payout_started(event: PayoutStarted) -> list[Posting]:
@@ -184,6 +189,20 @@ def _collected(event: Collected) -> list[Posting]:
     return [Posting(TOKENS_OUTSTANDING, mint(event.mint), event.token_msat)]
 
 
+def _swept(event: Swept) -> list[Posting]:
+    # As with a deposit: all of it comes back, and the mint's fee goes out again.
+    client, ecash = _payer(event.account_id), mint(event.swap.mint)
+    return [
+        Posting(TOKENS_OUTSTANDING, client, event.swept_msat),
+        Posting(client, ecash, event.swap.fee_msat),
+        Posting(TOKENS_OUTSTANDING, ecash, event.collected_msat),
+    ]
+
+
+def _swapped(event: SwapDone) -> list[Posting]:
+    return [Posting(FEES_MINT, mint(event.swap.mint), event.swap.fee_msat)]
+
+
 _POSTINGS: Mapping[type[Event], Callable[[Any], list[Posting]]] = {
     Held: _held,
     Charged: _charged,
@@ -201,6 +220,12 @@ _POSTINGS: Mapping[type[Event], Callable[[Any], list[Posting]]] = {
     PayoutPaid: _payout_paid,
     PayoutAbandoned: _nothing,
     PayoutCancelled: _payout_cancelled,
+    Recalled: _nothing,
+    SweepStarted: _nothing,
+    Swept: _swept,
+    SwapStarted: _nothing,
+    SwapRedrafted: _nothing,
+    SwapDone: _swapped,
     InvoiceOpened: _nothing,
     InvoicePlanned: _nothing,
     InvoiceCredited: _paid_in,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 from uuid import UUID
 
 import msgspec
@@ -19,7 +19,7 @@ from domain.guards import (
     ISSUED,
     OUT,
     REFUND,
-    RESERVED,
+    SWEEP,
     AccountRow,
     GuardRows,
     MovementRow,
@@ -27,26 +27,8 @@ from domain.guards import (
     ProofRow,
 )
 from domain.identity import OWNER
-from domain.msat import MSAT_PER_UNIT
+from domain.purse import Purse, Spent, choose, free_proofs, set_aside, split
 from domain.solvency import demand_surplus, payer
-
-INPUTS_MAX = 100
-"""Proofs spent in one swap; what needs more is refunded in several tokens."""
-
-PPK = 1000
-"""Input fees are counted in parts per thousand of the unit (NUT-02)."""
-
-
-class Spent(msgspec.Struct, frozen=True, kw_only=True):
-    """A proof of ours that a swap spends."""
-
-    keyset_id: str
-    counter: int
-    amount: int
-
-    @property
-    def key(self) -> ProofKey:
-        return ProofKey(self.keyset_id, self.counter)
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,6 +82,14 @@ class Issued(Event, frozen=True, kw_only=True):
     def token_proofs(self) -> tuple[Signed, ...]:
         return self.proofs[: self.draft.send_count]
 
+    @property
+    def token(self) -> tuple[Spent, ...]:
+        """The token's proofs as whoever spends them names them."""
+        return tuple(
+            Spent(keyset_id=proof.keyset_id, counter=proof.counter, amount=proof.amount)
+            for proof in self.token_proofs
+        )
+
     def apply(self, rows: GuardRows, stream: UUID, version: int) -> None:
         draft = self.draft
         for spent in draft.inputs:
@@ -116,18 +106,28 @@ class Issued(Event, frozen=True, kw_only=True):
 
 
 class Cancelled(Event, frozen=True, kw_only=True):
-    """The mint certainly did not make the token; the amount is the account's again."""
+    """The mint certainly did not make the token; the amount is the account's again.
+
+    The inputs were swapped for `proofs` of ours, at a fee of `fee_msat` that the house
+    pays: then no late copy of the swap for the token can be carried out. Without proofs,
+    as it was first written, the inputs are free again.
+    """
 
     TOPIC: ClassVar[str] = "refund.cancelled"
     draft: Draft
     reason: str
+    proofs: tuple[Signed, ...] = ()
+    fee_msat: int = 0
 
     def apply(self, rows: GuardRows, stream: UUID, _version: int) -> None:
         rows.pay(self.draft.account_id, self.draft.taken_msat)
         for spent in self.draft.inputs:
             row = rows.proofs.get(spent.key)
-            if row is not None:
+            if self.proofs:
+                rows.proofs.drop(spent.key)
+            elif row is not None:
                 rows.proofs.put(spent.key, row._replace(state=FREE, movement=None))
+        keep(rows, self.draft.mint, self.draft.unit, self.proofs)
         rows.movements.drop(stream)
 
 
@@ -152,33 +152,6 @@ def _open(rows: GuardRows, stream: UUID, version: int, event: Started | Redrafte
     rows.movements.put(
         stream, MovementRow(REFUND, version, draft.account_id, draft.mint, event.at)
     )
-
-
-class Purse(NamedTuple):
-    """Where a refund is to be made: fees by keyset in parts per thousand (NUT-02)."""
-
-    mint: str
-    unit: str
-    keyset_id: str
-    fee_ppk: Mapping[str, int]
-
-    @property
-    def msat_per_unit(self) -> int:
-        return MSAT_PER_UNIT[self.unit]
-
-    def fee(self, inputs: Sequence[Spent]) -> int:
-        """Return what the mint keeps for swapping `inputs`, in the purse's unit."""
-        ppk = sum(self.fee_ppk.get(spent.keyset_id, 0) for spent in inputs)
-        return -(-ppk // PPK)
-
-
-def split(amount: int) -> tuple[int, ...]:
-    """Return the powers of two that add up to `amount`, smallest first (NUT-00).
-
-    >>> split(13)
-    (1, 4, 8)
-    """
-    return tuple(1 << bit for bit in range(amount.bit_length()) if amount >> bit & 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +244,7 @@ class Redraft:
         needs.keysets.add(self.keyset_id)
 
     def decide(self, rows: GuardRows, at: datetime) -> Entry:
-        _expect(rows, self.stream, REFUND, self.version)
+        expect(rows, self.stream, self.version, REFUND)
         amounts = self.draft.plan.amounts
         plan = Plan.next(rows, self.draft.mint, self.keyset_id, amounts)
         draft = msgspec.structs.replace(self.draft, plan=plan)
@@ -283,7 +256,7 @@ class Redraft:
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """Record the mint's signatures on the outputs drafted in event `version`."""
+    """Record the mint's signatures on the outputs of `draft`; `version` is the newest."""
 
     stream: UUID
     version: int
@@ -294,7 +267,7 @@ class Issue:
         needs.movements.add(self.stream)
 
     def decide(self, rows: GuardRows, at: datetime) -> Entry:
-        _expect(rows, self.stream, REFUND, self.version)
+        expect(rows, self.stream, self.version, REFUND)
         issued = Issued(at=at, draft=self.draft, proofs=self.proofs)
         return Entry(self.stream, self.version + 1, issued)
 
@@ -305,12 +278,17 @@ class Issue:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Give the amount back: the mint certainly refused the draft of event `version`."""
+    """Give the amount back: the mint certainly did not make the token of `draft`.
+
+    `version` is the movement's newest; `proofs` are what its inputs were swapped for.
+    """
 
     stream: UUID
     version: int
     draft: Draft
     reason: str
+    proofs: tuple[Signed, ...] = ()
+    fee_msat: int = 0
 
     def need(self, needs: Needs) -> None:
         needs.movements.add(self.stream)
@@ -319,8 +297,14 @@ class Cancel:
             needs.accounts.add(self.draft.account_id)
 
     def decide(self, rows: GuardRows, at: datetime) -> Entry:
-        _expect(rows, self.stream, REFUND, self.version)
-        cancelled = Cancelled(at=at, draft=self.draft, reason=self.reason[:200])
+        expect(rows, self.stream, self.version, REFUND)
+        cancelled = Cancelled(
+            at=at,
+            draft=self.draft,
+            reason=self.reason[:200],
+            proofs=self.proofs,
+            fee_msat=self.fee_msat,
+        )
         return Entry(self.stream, self.version + 1, cancelled)
 
     def replay(self, history: Sequence[Entry]) -> Entry:
@@ -339,17 +323,14 @@ class Collect:
         needs.movements.add(self.stream)
 
     def decide(self, rows: GuardRows, at: datetime) -> Entry:
-        _expect(rows, self.stream, ISSUED, self.version)
+        expect(rows, self.stream, self.version, ISSUED, SWEEP)
         draft = self.issued.draft
         collected = Collected(
             at=at,
             account_id=draft.account_id,
             mint=draft.mint,
             token_msat=draft.token_msat,
-            proofs=tuple(
-                Spent(keyset_id=proof.keyset_id, counter=proof.counter, amount=proof.amount)
-                for proof in self.issued.token_proofs
-            ),
+            proofs=self.issued.token,
         )
         return Entry(self.stream, self.version + 1, collected)
 
@@ -357,41 +338,8 @@ class Collect:
         return ended(self.stream, history, Collected)
 
 
-def choose(free: Sequence[Spent], wanted: int) -> list[Spent]:
-    """Return few proofs worth at least `wanted`, or the largest there are.
-
-    The smallest single proof that covers it, else the largest ones first, then the
-    smallest that covers what is left: little is spent and little change is made.
-    """
-    chosen: list[Spent] = []
-    left = sorted(free, key=lambda spent: (spent.amount, spent.key), reverse=True)
-    while wanted > 0 and left and len(chosen) < INPUTS_MAX:
-        covering = [spent for spent in left if spent.amount >= wanted]
-        best = covering[-1] if covering else left[0]
-        left.remove(best)
-        chosen.append(best)
-        wanted -= best.amount
-    return chosen
-
-
-def set_aside(rows: GuardRows, inputs: Sequence[Spent], stream: UUID) -> None:
-    """Let `inputs` be spent by nobody but the movement `stream`."""
-    for spent in inputs:
-        row = rows.proofs.get(spent.key)
-        if row is not None:
-            rows.proofs.put(spent.key, row._replace(state=RESERVED, movement=stream))
-
-
-def free_proofs(rows: GuardRows, purse: Purse) -> list[Spent]:
-    """Return what can be spent at a purse, of the rows that were loaded."""
-    return [
-        Spent(keyset_id=key.keyset_id, counter=key.counter, amount=row.amount)
-        for key, row in rows.proofs.rows.items()
-        if row.state == FREE and row.mint == purse.mint and row.unit == purse.unit
-    ]
-
-
-def _expect(rows: GuardRows, stream: UUID, kind: str, version: int) -> None:
+def expect(rows: GuardRows, stream: UUID, version: int, *kinds: str) -> None:
+    """Raise `AskTheLogError` unless a movement is one of `kinds` and at `version`."""
     movement = rows.movements.get(stream)
-    if movement is None or movement.kind != kind or movement.version != version:
+    if movement is None or movement.kind not in kinds or movement.version != version:
         raise AskTheLogError

@@ -5,23 +5,23 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from domain.bounds import Usage
 from domain.deposit import Credited, Received, Refused, Replanned
 from domain.errors import LedgerBrokenError, LedgerError
-from domain.guards import DEPOSIT, INVOICE, ISSUED, REFUND, GuardRows
+from domain.guards import DEPOSIT, INVOICE, GuardRows
 from domain.hold import Charged, Held, Metered, Released, Terms
 from domain.invoice import InvoiceCredited, InvoiceLapsed, InvoiceOpened, InvoicePlanned
 from domain.payout import PayoutStarted
 from domain.prices import PricesAdopted
 from domain.pricing import MsatPerUsd, PriceBook, Tariffs
 from domain.reconcile import Reconciled
-from domain.refund import Cancelled, Collected, Issued, Redrafted, Started
+from domain.refund import Started
+from domain.swap import SwapStarted
 from projections.audit_keys import KeyEvent, check_key_hold, check_rules
 from projections.audit_payout import PAYOUT_FOLLOWS, PayoutAudit, PayoutEvent
+from projections.audit_refund import REFUND_FOLLOWS, RefundAudit, RefundEvent
 from projections.books import Books
-from projections.check import demand, demand_free, demand_surplus, total, unit_msat
+from projections.check import demand, total, unit_msat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,25 +30,21 @@ if TYPE_CHECKING:
     from domain.deposit import Claim
     from domain.event import Entry, Event
     from domain.invoice import Bill
-    from domain.refund import Draft, Spent
 
 REFUSED = "refusal"
 FOLLOWS: dict[type[Event], tuple[str, ...]] = {
     Replanned: (DEPOSIT, REFUSED),
     Credited: (DEPOSIT,),
     Refused: (DEPOSIT,),
-    Redrafted: (REFUND,),
-    Issued: (REFUND,),
-    Cancelled: (REFUND,),
-    Collected: (ISSUED,),
     InvoicePlanned: (INVOICE,),
     InvoiceCredited: (INVOICE,),
     InvoiceLapsed: (INVOICE,),
     **PAYOUT_FOLLOWS,
+    **REFUND_FOLLOWS,
 }
 """What a movement must be just before; a refusal may be followed unless it was final."""
 
-BEGINNINGS = (Received, Started, InvoiceOpened, PayoutStarted)
+BEGINNINGS = (Received, Started, InvoiceOpened, PayoutStarted, SwapStarted)
 ENDS = (Charged, Released)
 TARIFFS_MAX = 1_000
 """Price lists at a rate that are kept at hand; a long log has seen very many rates."""
@@ -66,10 +62,10 @@ class Auditor:
         self._prices: dict[str, PriceBook] = {}
         self._known: dict[tuple[str, str], Tariffs] = {}
         self._claims: dict[UUID, Claim] = {}
-        self._drafts: dict[UUID, Draft] = {}
         self._bills: dict[UUID, Bill] = {}
         self._refused: dict[UUID, int] = {}
         self._payouts = PayoutAudit(self.rows)
+        self._refunds = RefundAudit(self.rows)
 
     def read(self, page: Iterable[tuple[int, Entry]]) -> str | None:
         """Return what is wrong at which position, or `None` when nothing is."""
@@ -151,8 +147,8 @@ class Auditor:
             demand(version == newest + 1, f"is version {version} after {newest}")
         if isinstance(event, Received | Replanned | Credited | Refused):
             self._check_deposit(stream, version, event)
-        elif isinstance(event, Started | Redrafted | Issued | Cancelled):
-            self._check_refund(stream, event)
+        elif isinstance(event, RefundEvent):
+            self._refunds.check(stream, event)
         elif isinstance(event, InvoiceOpened | InvoicePlanned):
             self._check_bill(stream, event)
         elif isinstance(event, InvoiceCredited | InvoiceLapsed):
@@ -162,9 +158,6 @@ class Auditor:
         elif isinstance(event, Reconciled):
             row = self.rows.reconciled.get(event.mint)
             demand(version == (row.version + 1 if row else 1), f"is version {version}")
-        elif isinstance(event, Collected):
-            worth = sum(self._worth_msat(proof) for proof in event.proofs)
-            demand(event.token_msat == worth, "was collected at another amount than issued")
 
     def _before(self, stream: UUID) -> tuple[str, int]:
         """Return what a movement is just now, and its newest version."""
@@ -193,22 +186,6 @@ class Auditor:
         elif not event.final:
             self._refused[stream] = version
 
-    def _check_refund(
-        self, stream: UUID, event: Started | Redrafted | Issued | Cancelled
-    ) -> None:
-        draft, before = event.draft, self._drafts.pop(stream, None)
-        if isinstance(event, Started):
-            self._check_draft(draft)
-        elif isinstance(event, Redrafted):
-            demand(before is not None and _alike(draft, before), "changes what is refunded")
-        else:
-            demand(draft == before, "ends another refund than was begun")
-        if isinstance(event, Started | Redrafted):
-            self._drafts[stream] = draft
-        if isinstance(event, Issued):
-            amounts = tuple(proof.amount for proof in event.proofs)
-            demand(amounts == draft.plan.amounts, "was signed for other amounts")
-
     def _check_bill(self, stream: UUID, event: InvoiceOpened | InvoicePlanned) -> None:
         bill = self._bills.setdefault(stream, event.bill)
         demand(event.bill == bill, "changes what is to be paid")
@@ -223,23 +200,6 @@ class Auditor:
             proofs_msat = total(event.proofs) * unit_msat(event.unit)
             demand(event.credited_msat == proofs_msat, "credits what no proof is worth")
             demand(event.credited_msat == bill.amount_msat, "credits another amount")
-
-    def _check_draft(self, draft: Draft) -> None:
-        demand_free(self.rows, draft.mint, draft.unit, draft.inputs)
-        demand_surplus(self.rows, draft.account_id, draft.taken_msat)
-        each_msat, amounts = unit_msat(draft.unit), draft.plan.amounts
-        inputs_msat = total(draft.inputs) * each_msat
-        outputs_msat = sum(amounts) * each_msat
-        token_msat = sum(amounts[: draft.send_count]) * each_msat
-        demand(inputs_msat == outputs_msat + draft.fee_msat, "makes more than it spends")
-        demand(token_msat == draft.token_msat, "makes a token of another amount")
-        taken_msat = draft.token_msat + draft.fee_msat
-        demand(draft.taken_msat == taken_msat, "takes another amount than it gives")
-        demand(draft.fee_msat >= 0, "takes a fee of less than 0")
-
-    def _worth_msat(self, spent: Spent) -> int:
-        row = self.rows.proofs.get(spent.key)
-        return row.amount * unit_msat(row.unit) if row else 0
 
 
 def _is_plain(usage: Metered) -> bool:
@@ -273,9 +233,3 @@ def rate_of(btc_usd: str) -> MsatPerUsd | None:
         return MsatPerUsd.from_btc_usd(Fraction(btc_usd)) if btc_usd else None
     except (ValueError, ZeroDivisionError) as error:
         raise LedgerBrokenError("names a rate that is no number") from error
-
-
-def _alike(draft: Draft, before: Draft) -> bool:
-    """Tell whether two drafts differ in their outputs' keyset and counters at most."""
-    same_amounts = draft.plan.amounts == before.plan.amounts
-    return same_amounts and msgspec.structs.replace(draft, plan=before.plan) == before

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from domain.errors import LedgerBrokenError
 from domain.guards import PAYOUT
 from domain.payout import PayoutAbandoned, PayoutCancelled, PayoutPaid, PayoutStarted
-from projections.check import demand, demand_free, demand_surplus, total, unit_msat
+from projections.check import demand, demand_inputs, demand_surplus, total, unit_msat
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -57,7 +57,7 @@ class PayoutAudit:
         self._plans.pop(stream, None)
 
     def _check_start(self, payment: Payment) -> None:
-        demand_free(self._rows, payment.mint, payment.unit, payment.inputs)
+        demand_inputs(self._rows, payment.mint, payment.unit, payment.inputs)
         unit_msat(payment.unit)
         if min(payment.amount, payment.fee_reserve, payment.input_fee) < 0:
             raise LedgerBrokenError("pays less than 0")

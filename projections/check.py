@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from domain.deposit import Signed
     from domain.guards import GuardRows
-    from domain.refund import Spent
+    from domain.purse import Spent
 
 
 def demand(holds: bool, otherwise: str) -> None:  # noqa: FBT001  (reads as a sentence)
@@ -34,13 +34,15 @@ def total(proofs: Sequence[Spent | Signed]) -> int:
     return sum(proof.amount for proof in proofs)
 
 
-def demand_free(rows: GuardRows, mint: str, unit: str, inputs: Sequence[Spent]) -> None:
-    """Demand that each of `inputs` is there, at its amount, and set aside for nothing."""
+def demand_inputs(
+    rows: GuardRows, mint: str, unit: str, inputs: Sequence[Spent], state: str = FREE
+) -> None:
+    """Demand that each of `inputs` is there, at its amount, and in `state`."""
     for spent in inputs:
         row = rows.proofs.get(spent.key)
         if row is None or (row.mint, row.unit) != (mint, unit):
             raise LedgerBrokenError("spends a proof that is not there")
-        demand(row.state == FREE, f"spends a proof that is {row.state}")
+        demand(row.state == state, f"spends a proof that is {row.state}")
         demand(row.amount == spent.amount, "spends a proof at another amount")
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 from uuid import UUID, uuid4
 
 from app.cashier.errors import RefundPendingError
+from app.cashier.own import inputs_of
+from app.cashier.reclaim import Reclaims
 from app.cashier.turns import PAUSE_S, STEPS_MAX, Turns
 from app.gateways.errors import MintRefusedError, OutcomeUnknownError, RefusedError
 from app.gateways.mint import tokens
@@ -16,8 +18,8 @@ from app.gateways.mint.mints import UntrustedMintError
 from app.gateways.mint.tokens import Token
 from app.gateways.mint.wallet import REPLAN
 from app.gateways.mint.wire import ProofState
-from domain.deposit import Signed
 from domain.errors import (
+    FeeTooHighError,
     MovementEndedError,
     NothingToRefundError,
     PurseShortError,
@@ -27,13 +29,15 @@ from domain.event import Entry
 from domain.guards import (
     ISSUED,
     REFUND,
+    SWEEP,
     AccountRow,
     MovementRow,
     ProofKey,
     ProofRow,
 )
 from domain.msat import MSAT_PER_SAT, MSAT_PER_UNIT, Msat
-from domain.refund import Cancelled, Collected, Draft, Issued, Purse, Redrafted, Started
+from domain.reclaim import Recalled, SweepStarted, Swept
+from domain.refund import Cancelled, Collected, Draft, Issued, Redrafted, Started
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,6 +46,7 @@ if TYPE_CHECKING:
     from app.gateways.mint.wallet import Wallet
     from domain.deposit import Credited
     from domain.ledger import Ledger
+    from domain.purse import Purse
 
 CHANGE_TRIES = 5
 """How often change is tried to be made in one token before a part of it has to do."""
@@ -87,6 +92,7 @@ class Refunds:
         self._books = books
         self._pause = pause
         self._turns = Turns()
+        self._reclaims = Reclaims(ledger, books, pause)
 
     def refund(self, account_id: UUID, amount: Msat | None = None) -> Refund:
         """Return a token for all that is available to an account, or for `amount`.
@@ -105,7 +111,9 @@ class Refunds:
                     # Another process may have begun a refund of all there was just now.
                     entry = self._begun(account_id) or self._uncollected(account_id)
                     if entry is None:
-                        raise
+                        if not self._swept(account_id):
+                            raise
+                        entry = self._started(account_id, amount)
             return self._token(self._finish(entry))
 
     def change(self, change_id: UUID, credited: Credited) -> Refund:
@@ -143,6 +151,29 @@ class Refunds:
             return False
         self._ledger.collect_refund(entry, issued)
         return True
+
+    def sweep(self, entry: Entry) -> bool:
+        """Take back a token that nobody collects: its worth is its account's again.
+
+        Returns False when it was collected at the last moment. Raises `RefundPendingError`
+        when the mint does not say, or when its fee is as much as the token.
+        """
+        with self._turns.at(entry.stream):
+            for _ in range(STEPS_MAX):
+                event = entry.event
+                if isinstance(event, Swept | Collected):
+                    return isinstance(event, Swept)
+                try:
+                    entry = self._step(entry)
+                except MovementEndedError:
+                    entry = self._books.history(entry.stream)[-1]
+            raise RefundPendingError
+
+    def _swept(self, account_id: UUID) -> bool:
+        """Finish taking back what an account did not collect; tell whether it has it now."""
+        begun = self._books.movements_of(account_id, SWEEP)
+        swept = [self.sweep(self._books.history(stream)[-1]) for stream, _ in begun]
+        return any(swept)
 
     def _begun(self, account_id: UUID) -> Entry | None:
         begun = self._books.movements_of(account_id, REFUND)
@@ -197,11 +228,9 @@ class Refunds:
 
     def _purse(self, wallet: Wallet, unit: str) -> Purse:
         try:
-            keyset = wallet.keysets.active(unit)
-            fees = wallet.keysets.fees(unit)
+            return wallet.purse(unit)
         except (OutcomeUnknownError, RefusedError) as error:
             raise RefundPendingError from error
-        return Purse(wallet.url, unit, keyset.id, fees)
 
     def _uncollected(self, account_id: UUID) -> Entry | None:
         for stream, row in self._books.movements_of(account_id, ISSUED):
@@ -221,57 +250,48 @@ class Refunds:
             event = entry.event
             if isinstance(event, Issued):
                 return entry
-            if isinstance(event, Cancelled | Collected):
+            if isinstance(event, Cancelled | Collected | Swept):
                 raise RefundPendingError
-            if not isinstance(event, Started | Redrafted):
-                raise TypeError(event)
             try:
-                entry = self._step(entry, event.draft)
+                entry = self._step(entry)
             except MovementEndedError:
                 # Another process has gone on from here meanwhile.
                 entry = self._books.history(entry.stream)[-1]
         raise RefundPendingError
 
-    def _step(self, entry: Entry, draft: Draft) -> Entry:
-        wallet = self._wallet(draft.mint)
-        keys = [spent.key for spent in draft.inputs]
-        rows = self._books.proofs(keys)
-        if any(key not in rows or rows[key].movement != entry.stream for key in keys):
-            # Another process has ended this refund: its inputs are no longer its own.
+    def _step(self, entry: Entry) -> Entry:
+        event = entry.event
+        try:
+            if isinstance(event, Started | Redrafted):
+                return self._swapped(entry, event.draft, self._wallet(event.draft.mint))
+            if isinstance(event, Recalled):
+                return self._reclaims.recall(entry, event, self._wallet(event.draft.mint))
+            if isinstance(event, Issued):
+                wallet = self._wallet(event.draft.mint)
+                return self._reclaims.start_sweep(entry, event, wallet)
+            if isinstance(event, SweepStarted):
+                return self._reclaims.sweep(entry, event, self._wallet(event.swap.mint))
+        except (OutcomeUnknownError, RefusedError, FeeTooHighError) as error:
+            raise RefundPendingError from error
+        raise TypeError(event)
+
+    def _swapped(self, entry: Entry, draft: Draft, wallet: Wallet) -> Entry:
+        inputs = inputs_of(wallet, self._books, entry.stream, draft.inputs)
+        if inputs is None:
             return self._books.history(entry.stream)[-1]
         try:
-            inputs = [wallet.proof(_signed(key, rows[key])) for key in keys]
             signed = wallet.swap(inputs, draft.plan)
         except MintRefusedError as error:
             if error.code in REPLAN:
                 return self._redrafted(entry, draft, wallet)
-            return self._refused(entry, draft, wallet, error)
-        except (OutcomeUnknownError, RefusedError) as error:
-            raise RefundPendingError from error
+            return self._reclaims.refused(entry, draft, wallet, error)
         issued = self._ledger.issue_refund(entry, draft, signed)
         return Entry(entry.stream, entry.version + 1, issued)
 
     def _redrafted(self, entry: Entry, draft: Draft, wallet: Wallet) -> Entry:
         self._pause(PAUSE_S)
-        try:
-            keyset_id = wallet.other_keyset(draft.unit)
-        except (OutcomeUnknownError, RefusedError) as error:
-            raise RefundPendingError from error
+        keyset_id = wallet.other_keyset(draft.unit)
         return self._ledger.redraft_refund(entry, draft, keyset_id)
-
-    def _refused(
-        self, entry: Entry, draft: Draft, wallet: Wallet, refusal: MintRefusedError
-    ) -> Entry:
-        """Give the amount back, if the mint says that all inputs are still ours."""
-        keys = [(spent.keyset_id, spent.counter) for spent in draft.inputs]
-        try:
-            states = wallet.states(keys)
-        except (OutcomeUnknownError, RefusedError) as error:
-            raise RefundPendingError from error
-        if any(state is not ProofState.UNSPENT for state in states):
-            raise RefundPendingError from refusal
-        cancelled = self._ledger.cancel_refund(entry, draft, refusal.detail)
-        return Entry(entry.stream, entry.version + 1, cancelled)
 
     def _token(self, entry: Entry) -> Refund:
         issued = entry.event
@@ -297,14 +317,3 @@ class Refunds:
             return self._mints.get(mint)
         except UntrustedMintError as error:
             raise RefundPendingError from error
-
-
-def _signed(key: ProofKey, row: ProofRow) -> Signed:
-    return Signed(
-        keyset_id=key.keyset_id,
-        counter=key.counter,
-        amount=row.amount,
-        c=row.c,
-        e=row.e,
-        s=row.s,
-    )

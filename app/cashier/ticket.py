@@ -36,6 +36,7 @@ from domain.identity import (
     hold_of_request,
 )
 from domain.msat import MSAT_PER_SAT, Msat
+from domain.reclaim import Swept
 from domain.refund import Cancelled, Collected, Issued
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ THE_REQUEST = "x-cashu"
 """What every ticket's request is called, so that a token buys one for ever."""
 
 CHANGES_MAX = 100
+ENDS = (Issued, Cancelled, Collected, Swept)
+"""What a refund comes to; a token that was issued is still to be asked about."""
 
 
 class Books(Protocol):
@@ -185,7 +188,8 @@ class Tickets:
             newest = history[-1] if history else None
             if not self._is_over(newest):
                 return self._made(change_id, credited, was_collected=was_collected)
-            was_collected |= newest is not None and not isinstance(newest.event, Cancelled)
+            is_back = newest is not None and isinstance(newest.event, Cancelled | Swept)
+            was_collected |= not is_back
             change_id = change_of_request(change_id)
         raise RefundPendingError
 
@@ -199,7 +203,7 @@ class Tickets:
 
     def _is_over(self, entry: Entry | None) -> bool:
         """Tell whether a refund has come to its end, so that the next one is looked at."""
-        if entry is None or not isinstance(entry.event, Issued | Cancelled | Collected):
+        if entry is None or not isinstance(entry.event, ENDS):
             return False
         if not isinstance(entry.event, Issued):
             return True

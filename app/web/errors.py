@@ -174,6 +174,8 @@ LEDGER: Mapping[type[Exception], Rule] = {
     # Nobody but the owner draws, and not by these doors.
     ledger.OwnerMayNotDrawError: INTERNAL,
     ledger.UnexplainedError: INTERNAL,
+    ledger.FeeTooHighError: INTERNAL,
+    ledger.NothingToSwapError: INTERNAL,
     ledger.PricingError: INTERNAL,
     ledger.UnknownModelError: Rule(status=400, type="invalid_model", code="model_not_found"),
     ledger.InvalidBoundError: BAD_REQUEST,

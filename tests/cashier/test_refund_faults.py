@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from tests.cashier.house import House, MoodyMint
 
 UNBALANCED = 11005
-STARTED, REDRAFTED, ISSUED, CANCELLED = (
-    f"refund.{topic}" for topic in ("started", "redrafted", "issued", "cancelled")
+STARTED, REDRAFTED, RECALLED, ISSUED, CANCELLED = (
+    f"refund.{topic}" for topic in ("started", "redrafted", "recalled", "issued", "cancelled")
 )
 
 
@@ -127,9 +127,9 @@ def test_a_refused_refund_goes_back_to_the_account(funded: House, mint: MoodyMin
         funded.refunds.refund(ALICE)
 
     assert funded.available_msat() == 100_000
-    assert funded.store.free(mint.url, "sat") == 100
+    assert funded.store.free(mint.url, "sat") == 99
     assert isinstance(funded.log()[-1], Cancelled)
-    assert funded.refunds.refund(ALICE).amount == 99
+    assert funded.refunds.refund(ALICE).amount == 98
 
 
 def test_a_refused_refund_is_not_given_back_when_its_proofs_are_spent(
@@ -252,7 +252,7 @@ def test_a_process_that_lags_behind_a_cancelled_refund_leaves_its_proofs_alone(
     with pytest.raises(RefundPendingError):
         funded.refunds.resume(stale)
 
-    assert funded.topics(refund_id) == [STARTED, CANCELLED]
+    assert funded.topics(refund_id) == [STARTED, RECALLED, CANCELLED]
     assert mint.calls["swap"] == 0
     assert funded.available_msat() == 100_000
 

@@ -12,7 +12,7 @@ from domain.errors import LedgerError
 from domain.event import Entry
 from domain.guards import GuardRows
 from domain.hold import Hold, Metered, Terms
-from domain.refund import Purse, split
+from domain.purse import Purse, split
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -19,7 +19,8 @@ from domain.errors import (
 from domain.guards import AccountRow
 from domain.msat import Msat
 from domain.posting import EARNED, SHORTFALL, available, mint
-from domain.refund import Purse, Started, split
+from domain.purse import Purse, split
+from domain.refund import Started
 from projections.books import Books
 from projections.follow import catch_up, rebuild
 from projections.journal import JOURNAL

@@ -38,7 +38,8 @@ from domain.event import Entry
 from domain.guards import FREE, OUT, AccountRow
 from domain.msat import Msat
 from domain.posting import TOKENS_OUTSTANDING, available, held
-from domain.refund import Cancelled, Collected, Issued, Purse, Redrafted, Started, split
+from domain.purse import Purse, split
+from domain.refund import Cancelled, Collected, Issued, Redrafted, Started
 from projections.books import Books
 from projections.follow import rebuild
 from tests.domain.given import TERMS, USAGE, signed

@@ -30,7 +30,7 @@ from domain.payout import (
     cover,
 )
 from domain.posting import Posting, available, mint, postings
-from domain.refund import Purse, Spent
+from domain.purse import Purse, Spent
 from tests.domain.given import (
     ALICE,
     BOB,

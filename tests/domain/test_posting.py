@@ -12,6 +12,7 @@ from domain.key import KeyMade, KeyReset, KeySet
 from domain.posting import (
     DONATED,
     EARNED,
+    FEES_MINT,
     KINDS,
     REFUNDS_IN_FLIGHT,
     SHORTFALL,
@@ -23,8 +24,11 @@ from domain.posting import (
     postings,
 )
 from domain.prices import PricesAdopted
+from domain.purse import Spent
 from domain.rate import RateObserved
+from domain.reclaim import Recalled, SweepStarted, Swept
 from domain.refund import Cancelled, Collected, Draft, Issued, Redrafted, Started
+from domain.swap import ROTATION, SelfSwap, SwapDone, SwapRedrafted, SwapStarted
 from tests.domain.given import (
     ALICE,
     AT,
@@ -50,6 +54,8 @@ DRAFT = Draft(
     plan=Plan(keyset_id=KEYSET, counter_from=0, amounts=()),
     send_count=0,
 )
+PROOFS = tuple(Spent(keyset_id=KEYSET, counter=n, amount=1 << n) for n in range(4))
+SWAP = SelfSwap(mint=MINT, unit="sat", inputs=PROOFS[1:], plan=DRAFT.plan, fee_msat=1_000)
 BILL = Bill(
     account_id=ALICE,
     mint=MINT,
@@ -113,6 +119,23 @@ MOVES: list[tuple[Event, list[Posting]]] = [
         Collected(at=AT, account_id=ALICE, mint=MINT, token_msat=49_000, proofs=()),
         [Posting(TOKENS_OUTSTANDING, BANK, 49_000)],
     ),
+    (
+        Cancelled(at=AT, draft=DRAFT, reason="no", fee_msat=1_000),
+        [Posting(REFUNDS_IN_FLIGHT, FREE, 50_000), Posting(FEES_MINT, BANK, 1_000)],
+    ),
+    (Recalled(at=AT, draft=DRAFT, swap=SWAP, reason="no"), []),
+    (SweepStarted(at=AT, account_id=ALICE, token=PROOFS, swap=SWAP), []),
+    (
+        Swept(at=AT, account_id=ALICE, token=PROOFS, swap=SWAP, proofs=()),
+        [
+            Posting(TOKENS_OUTSTANDING, FREE, 14_000),
+            Posting(FREE, BANK, 1_000),
+            Posting(TOKENS_OUTSTANDING, BANK, 1_000),
+        ],
+    ),
+    (SwapStarted(at=AT, swap=SWAP, purpose=ROTATION), []),
+    (SwapRedrafted(at=AT, swap=SWAP), []),
+    (SwapDone(at=AT, swap=SWAP, proofs=()), [Posting(FEES_MINT, BANK, 1_000)]),
     (InvoiceOpened(at=AT, bill=BILL), []),
     (InvoicePlanned(at=AT, bill=BILL, plan=DRAFT.plan), []),
     (

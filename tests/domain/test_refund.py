@@ -24,6 +24,7 @@ from domain.guards import (
     MovementRow,
     ProofKey,
 )
+from domain.purse import Purse, Spent
 from domain.refund import (
     Cancel,
     Cancelled,
@@ -32,10 +33,8 @@ from domain.refund import (
     Draft,
     Issue,
     Issued,
-    Purse,
     Redraft,
     Redrafted,
-    Spent,
     Start,
     Started,
 )

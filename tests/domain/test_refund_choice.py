@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.refund import INPUTS_MAX, Spent, choose, split
+from domain.purse import INPUTS_MAX, Spent, choose, split
 from tests.domain.given import KEYSET
 
 

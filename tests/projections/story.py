@@ -14,7 +14,8 @@ from domain.hold import Metered, Terms
 from domain.invoice import Bill, InvoicePlanned
 from domain.ledger import Ledger
 from domain.msat import Msat
-from domain.refund import Issued, Purse, Started, split
+from domain.purse import Purse, split
+from domain.refund import Issued, Started
 from projections.books import Books
 from projections.chain import Stored
 from tests.domain.given import KEYSET, MINT, claim, name, signed

@@ -12,8 +12,9 @@ from domain.errors import LedgerError, OwnerMayNotDrawError, PurseShortError, Un
 from domain.identity import OWNER
 from domain.msat import Msat
 from domain.payout import Offer, PayoutAbandoned, PayoutPaid, PayoutStarted
+from domain.purse import Purse
 from domain.reconcile import Compared
-from domain.refund import Purse, Started
+from domain.refund import Started
 from projections.follow import rebuild, verify
 from tests.domain.given import ALICE, KEYSET, MINT, PURSE, signed
 from tests.store.work import fund, ledger_on, serve, tables

@@ -16,7 +16,8 @@ from domain.errors import LedgerError, RequestInProgressError
 from domain.event import Entry
 from domain.guards import AccountRow
 from domain.hold import Hold, Release, Released
-from domain.refund import Purse, Start, Started, split
+from domain.purse import Purse, split
+from domain.refund import Start, Started
 from tests.domain.given import ALICE, BOB, KEYSET, MINT, TERMS, signed
 from tests.store.work import a_day, claim_of, fund, ledger_on, tables, verified
 

@@ -12,7 +12,8 @@ from domain.deposit import Claim, Received
 from domain.key import Changes
 from domain.ledger import Ledger
 from domain.msat import Msat
-from domain.refund import Issued, Purse, Started, split
+from domain.purse import Purse, split
+from domain.refund import Issued, Started
 from projections.follow import verify
 from projections.guard import TABLES
 from tests.domain.given import KEYSET, MINT, TERMS, USAGE, signed

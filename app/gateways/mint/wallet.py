@@ -19,6 +19,7 @@ from app.gateways.mint.tokens import Proof
 from app.gateways.mint.wire import BlindedMessage, BlindSignature, ProofState, QuoteState
 from domain.deposit import Plan, Signed
 from domain.msat import MSAT_PER_UNIT
+from domain.purse import Purse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -197,6 +198,11 @@ class Wallet:
             self._signed(outputs[message.b], signature, keyset) for message, signature in pairs
         )
         return tuple(sorted(signed, key=lambda proof: proof.counter))
+
+    def purse(self, unit: str) -> Purse:
+        """Return what a swap needs to know of the mint: keyset to ask for, fees by keyset."""
+        keyset, fees = self.keysets.active(unit), self.keysets.fees(unit)
+        return Purse(self.url, unit, keyset.id, fees)
 
     def proof(self, signed: Signed) -> Proof:
         """Return the spendable proof that the log's `signed` stands for, DLEQ included."""
