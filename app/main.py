@@ -27,6 +27,7 @@ from app.cashier.recover import ASK_AGAIN_AFTER, Recovery
 from app.cashier.refund import Refunds
 from app.cashier.route import Route
 from app.cashier.sizing import TokenSizes
+from app.cashier.swap import Swaps, Tidiness
 from app.cashier.ticket import Tickets
 from app.gateways.exchange import Exchange
 from app.gateways.mint.crypto import Seed
@@ -53,7 +54,9 @@ from app.web.info import About
 from app.web.ratelimits import Limits, RealAddress
 from app.web.statement import Books
 from domain.errors import PricingError
+from domain.guards import SWAP
 from domain.ledger import Ledger, Record
+from domain.msat import MSAT_PER_SAT
 from domain.price_list import entries_of, fixed, from_models_json
 from projections.checkpoint import origin_of
 from projections.follow import catch_up
@@ -74,6 +77,8 @@ if TYPE_CHECKING:
 KEEP_EVERY_S = 5.0
 FOLLOW_EVERY_S = 2.0
 FINISH_EVERY_S = 10.0
+TIDY_EVERY_S = 60.0
+SWEEP_EVERY_S = 3600.0
 WATCH_EVERY_S = 5.0
 UPSTREAM_CONNECTIONS_MAX = 2000
 SEAL_EVERY_S = 60.0
@@ -124,7 +129,15 @@ def create_back_office(settings: Settings) -> BackOffice:
     """Return the back office; it begins to work when it is run."""
     house = build(settings, one_by_one)
     house.locks.take(house.ledger.owner)
-    recovery = Recovery(house.ledger, house.store, house.locks, house.deposits, house.refunds)
+    swaps = Swaps(house.ledger, house.mints, house.store, _tidiness(settings))
+    recovery = Recovery(
+        house.ledger,
+        house.store,
+        house.locks,
+        house.deposits,
+        house.refunds,
+        others={SWAP: swaps.resume},
+    )
     # A store of its own: following writes long pages, and must not delay what moves money.
     followed, _ = open_store(settings.database_url)
     sealing = create_sealing(settings, house.seed)
@@ -136,12 +149,18 @@ def create_back_office(settings: Settings) -> BackOffice:
             settings.refund_check_interval_s,
             partial(recovery.watch_tokens, _age_to_ask_at(settings)),
         ),
+        Job("order in the purse", TIDY_EVERY_S, swaps.tidy),
         Job("invoices", WATCH_EVERY_S, house.invoices.watch),
         Job("followers", FOLLOW_EVERY_S, lambda: _follow(followed)),
         Job("reconciliation", settings.reconcile_interval_s, _reconciliation(house).run),
         Job("checkpoint", SEAL_EVERY_S, sealing.seal),
         Job("comparison with what was signed", COMPARE_EVERY_S, sealing.compare),
     ]
+    if settings.uncollected_token_days:
+        unwanted = partial(
+            recovery.sweep_tokens, timedelta(days=settings.uncollected_token_days)
+        )
+        jobs.append(Job("uncollected tokens", SWEEP_EVERY_S, unwanted))
     if settings.btc_usd is None and settings.model_based_pricing:
         exchange = Exchange(requests.Session())
         desk = RateDesk(house.ledger, exchange, house.store.rate)
@@ -337,6 +356,13 @@ def _about(settings: Settings) -> About:
 def _reconciliation(house: House) -> Reconciliation:
     stuck_after = timedelta(seconds=house.settings.stuck_after_s)
     return Reconciliation(house.ledger, house.mints, house.store, stuck_after)
+
+
+def _tidiness(settings: Settings) -> Tidiness:
+    return Tidiness(
+        alike_max=settings.proofs_per_amount_max,
+        fee_max_msat=int(settings.tidy_fee_max * MSAT_PER_SAT),
+    )
 
 
 def _age_to_ask_at(settings: Settings) -> timedelta:

@@ -208,6 +208,18 @@ class Settings(BaseSettings):
     stuck_after_s: Seconds = 3600
     """After how many seconds a movement that a mint does not answer for is called stuck."""
 
+    uncollected_token_days: int = Field(default=90, ge=0, le=36_500)
+    """After how many days a refund token that nobody has collected is swapped back. Its worth,
+    less the mint's fee, is its account's again and can be refunded for ever; 0 for never."""
+
+    proofs_per_amount_max: int = Field(default=25, ge=0, le=10_000)
+    """How many unspent proofs of one amount the house keeps before it swaps them for fewer; 0
+    for any number."""
+
+    tidy_fee_max: Sats = Decimal(20)
+    """What the house may spend a day on mints' fees, in sat, to swap small proofs for fewer and
+    those of keysets that are no longer in use for new ones."""
+
     admin_password: SecretStr | None = None
     """Opens the auditor's view. Without it that view stays shut."""
 

@@ -11,10 +11,10 @@ from app.cashier.errors import CashierError
 from app.gateways.errors import GatewayError
 from app.gateways.mint.errors import SealError, TokenError
 from domain.errors import HoldEndedError, LedgerError
-from domain.guards import DEPOSIT, ISSUED, REFUND, HoldRow, MovementRow
+from domain.guards import DEPOSIT, ISSUED, REFUND, SWEEP, HoldRow, MovementRow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from uuid import UUID
 
     from app.cashier.deposit import Deposits
@@ -52,12 +52,19 @@ class Recovery:
         deposits: Deposits,
         refunds: Refunds,
         clock: Callable[[], float] = time.monotonic,
+        others: Mapping[str, Callable[[Entry], object]] | None = None,
     ) -> None:
+        """`others` go on with movements of other kinds, by kind."""
         self._ledger = ledger
         self._books = books
         self._locks = locks
-        self._deposits = deposits
         self._refunds = refunds
+        self._finishers: dict[str, Callable[[Entry], object]] = {
+            DEPOSIT: deposits.resume,
+            REFUND: refunds.resume,
+            SWEEP: refunds.sweep,
+            **(others or {}),
+        }
         self._clock = clock
         self._missing_since_s: dict[str, float] = {}
 
@@ -81,11 +88,15 @@ class Recovery:
         return released
 
     def finish_movements(self, older_than: timedelta = ASK_AGAIN_AFTER) -> int:
-        """Go on with deposits and refunds that have no end yet; return how many ended."""
+        """Go on with what has no end yet; return how many ended."""
         return sum(
             self._finish(stream, row)
-            for stream, row in self._unfinished(older_than, (DEPOSIT, REFUND))
+            for stream, row in self._unfinished(older_than, tuple(self._finishers))
         )
+
+    def sweep_tokens(self, older_than: timedelta) -> int:
+        """Take back tokens that nobody has collected for so long; return how many."""
+        return sum(self._swept(stream) for stream, _ in self._unfinished(older_than, (ISSUED,)))
 
     def watch_tokens(self, older_than: timedelta = ASK_AGAIN_AFTER) -> int:
         """Ask the mints which issued tokens were collected; return how many were."""
@@ -121,16 +132,20 @@ class Recovery:
     def _finish(self, stream: UUID, row: MovementRow) -> bool:
         newest = self._books.history(stream)[-1]
         try:
-            if row.kind == DEPOSIT:
-                self._deposits.resume(newest)
-            else:
-                self._refunds.resume(newest)
+            self._finishers[row.kind](newest)
         except (CashierError, GatewayError, LedgerError, SealError, TokenError) as error:
             # Not known yet, or refused for good, or sealed by another seed: one movement that
             # cannot go on must not stand in the way of the others.
             logger.info("%s %s: %s", row.kind, stream, type(error).__name__)
             return False
         return True
+
+    def _swept(self, stream: UUID) -> bool:
+        try:
+            return self._refunds.sweep(self._books.history(stream)[-1])
+        except (CashierError, GatewayError, LedgerError, TokenError) as error:
+            logger.info("token %s: %s", stream, type(error).__name__)
+            return False
 
     def _collect(self, stream: UUID) -> bool:
         try:

@@ -14,6 +14,7 @@ from werkzeug.serving import make_server
 from app.cashier.deposit import Deposits
 from app.cashier.invoice import Invoices
 from app.cashier.refund import Refunds
+from app.cashier.swap import Swaps, Tidiness
 from app.gateways.mint import crypto
 from app.gateways.mint.crypto import Seed
 from app.gateways.mint.mints import Mints
@@ -127,6 +128,8 @@ class House:
             self.pauses.append,
         )
         self.refunds = Refunds(self.ledger, self.mints, store, self.pauses.append)
+        self.tidiness = Tidiness(alike_max=4, fee_max_msat=50_000)
+        self.swaps = Swaps(self.ledger, self.mints, store, self.tidiness, self.pauses.append)
         self.late_by = timedelta(0)
         self.passed_s = 0.0
         self.invoices = Invoices(

@@ -11,9 +11,12 @@ import pytest
 from app.cashier.errors import DepositPendingError, RefundPendingError
 from app.cashier.recover import ASK_AGAIN_AFTER, Recovery
 from app.store.locks import FileLocks
+from domain.guards import SWAP
 from domain.hold import Charged, Released
 from domain.msat import Msat
+from domain.reclaim import Swept
 from domain.refund import Collected
+from domain.swap import SwapDone
 from tests.cashier.house import ALICE, ALWAYS, OTHER_SEED, TERMS, USAGE, stream_of
 from tests.doubles.mint import Fault
 
@@ -340,3 +343,48 @@ def test_tokens_are_not_taken_for_collected_while_their_mint_is_away(
     mint.go_away()
 
     assert recovery.watch_tokens(AT_ONCE) == 0
+
+
+def test_only_tokens_that_are_old_enough_are_taken_back(
+    funded: House, recovery: Recovery
+) -> None:
+    refund = funded.refunds.refund(ALICE)
+
+    assert recovery.sweep_tokens(timedelta(days=1)) == 0
+    assert recovery.sweep_tokens(AT_ONCE) == 1
+
+    assert funded.topics(refund.refund_id)[-1] == Swept.TOPIC
+    assert recovery.sweep_tokens(AT_ONCE) == 0
+
+
+def test_a_token_that_cannot_be_taken_back_just_now_is_left_for_later(
+    funded: House, mint: MoodyMint, recovery: Recovery
+) -> None:
+    refund = funded.refunds.refund(ALICE)
+    mint.fault("swap", Fault.DROP_RESPONSE)
+
+    assert recovery.sweep_tokens(AT_ONCE) == 0
+    assert recovery.finish_movements(AT_ONCE) == 1
+
+    assert funded.topics(refund.refund_id)[-1] == Swept.TOPIC
+
+
+def test_a_swap_that_was_interrupted_is_finished(
+    house: House, mint: MoodyMint, locks: Locksmith
+) -> None:
+    for _ in range(6):
+        house.deposit(mint.fund(3))
+    mint.fault("swap", Fault.DROP_RESPONSE)
+    assert house.swaps.tidy() == 0
+    recovery = Recovery(
+        house.ledger,
+        house.store,
+        locks,
+        house.deposits,
+        house.refunds,
+        others={SWAP: house.swaps.resume},
+    )
+
+    assert recovery.finish_movements(AT_ONCE) == 1
+
+    assert isinstance(house.log()[-1], SwapDone)

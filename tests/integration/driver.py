@@ -114,7 +114,7 @@ def _live(address: Address, errand: Errand, reply_to: int) -> NoReturn:
 def _act(house: House, errand: Errand) -> object:
     if errand.invoice_id:
         return _invoice(house, errand)
-    if errand.act in {"watch", "recover"}:
+    if errand.act in {"watch", "recover", "tidy", "sweep"}:
         return _back_office(house, errand)
     if errand.act == "deposit":
         return house.deposit(errand.token, UUID(errand.account_id))
@@ -129,6 +129,10 @@ def _back_office(house: House, errand: Errand) -> int:
     """Do its work once; return how many tokens were collected, or where the log ends."""
     if errand.act == "watch":
         return house.recovery.watch_tokens(older_than=AT_ONCE)
+    if errand.act == "sweep":
+        return house.recovery.sweep_tokens(older_than=AT_ONCE)
+    if errand.act == "tidy":
+        return house.swaps.tidy()
     house.recover()
     return house.store.head()
 

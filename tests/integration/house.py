@@ -21,6 +21,7 @@ from app.cashier.recover import Recovery
 from app.cashier.refund import Refunds
 from app.cashier.route import Route
 from app.cashier.sizing import TokenSizes
+from app.cashier.swap import Swaps, Tidiness
 from app.cashier.ticket import Tickets
 from app.gateways.mint.crypto import Seed
 from app.gateways.mint.mints import Mints
@@ -28,6 +29,7 @@ from app.gateways.mint.seal import Sealer
 from app.store.group import OneByOne
 from app.store.locks import FileLocks, PostgresLocks
 from app.store.opening import Store, open_store
+from domain.guards import SWAP
 from domain.ledger import Ledger
 from domain.price_list import fixed
 from tests.integration.fuse import Fuse, FusedAdapter, FusedUpstream
@@ -82,6 +84,7 @@ class House:
     upstream: FusedUpstream
     tickets: Tickets
     recovery: Recovery
+    swaps: Swaps
 
     def deposit(self, text: str, account_id: UUID | None = None) -> int:
         """Present a token, by default as a key; return what was credited, in msat."""
@@ -163,7 +166,9 @@ def build(address: Address, fuse: Fuse | None = None) -> House:
     tickets = Tickets(deposits, charges, refunds, quotes, TokenSizes(mints), store)
     # A clock that leaps at each look, so that nobody waits for times of grace.
     clock = itertools.count(0.0, STEP_S).__next__
-    recovery = Recovery(ledger, store, locks, deposits, refunds, clock)
+    swaps = Swaps(ledger, mints, store, Tidiness(alike_max=2, fee_max_msat=100_000))
+    others = {SWAP: swaps.resume}
+    recovery = Recovery(ledger, store, locks, deposits, refunds, clock, others)
     return House(
         store,
         locks,
@@ -176,6 +181,7 @@ def build(address: Address, fuse: Fuse | None = None) -> House:
         upstream,
         tickets,
         recovery,
+        swaps,
     )
 
 

@@ -9,8 +9,10 @@ from app.gateways.mint.wire import ProofState
 from domain.deposit import Credited, Received, Replanned
 from domain.guards import FREE, ISSUED, OUT, ProofKey
 from domain.invoice import InvoiceCredited, InvoicePlanned
-from domain.posting import EARNED, SHORTFALL
-from domain.refund import Collected, Issued, Redrafted, Started
+from domain.posting import EARNED, FEES_MINT, SHORTFALL
+from domain.reclaim import Recalled, SweepStarted, Swept
+from domain.refund import Cancelled, Collected, Issued, Redrafted, Started
+from domain.swap import SwapDone, SwapRedrafted, SwapStarted
 from projections.books import Books
 from projections.follow import verify
 
@@ -55,7 +57,7 @@ def assert_sound(house: House) -> Told:
 
     assert sum(ours.values()) == told.faces_msat - told.fees_msat - told.collected_msat
     balances = told.books.balances_msat
-    of_the_house_msat = balances[EARNED] + balances[SHORTFALL]
+    of_the_house_msat = balances[EARNED] + balances[SHORTFALL] + balances[FEES_MINT]
     assert sum(ours.values()) == told.books.owed_msat() + of_the_house_msat
     return told
 
@@ -78,12 +80,9 @@ def read(store: Store) -> Told:
 
 
 def _read(told: Told, event: Event) -> None:
-    if isinstance(event, Received | Replanned):
-        told.plans.append((event.claim.mint, event.claim.unit, event.plan))
-    elif isinstance(event, Started | Redrafted):
-        told.plans.append((event.draft.mint, event.draft.unit, event.draft.plan))
-    elif isinstance(event, InvoicePlanned):
-        told.plans.append((event.bill.mint, event.bill.unit, event.plan))
+    plan = _planned(event)
+    if plan is not None:
+        told.plans.append(plan)
     elif isinstance(event, InvoiceCredited):
         told.faces_msat += event.credited_msat
     elif isinstance(event, Credited):
@@ -91,8 +90,26 @@ def _read(told: Told, event: Event) -> None:
         told.fees_msat += event.fee_msat
     elif isinstance(event, Issued):
         told.fees_msat += event.draft.fee_msat
+    elif isinstance(event, Cancelled):
+        told.fees_msat += event.fee_msat
+    elif isinstance(event, SwapDone | Swept):
+        told.fees_msat += event.swap.fee_msat
+        told.collected_msat += event.collected_msat if isinstance(event, Swept) else 0
     elif isinstance(event, Collected):
         told.collected_msat += event.token_msat
+
+
+def _planned(event: Event) -> tuple[str, str, Plan] | None:
+    """Return at which mint, in which unit and for which outputs an event is an intent."""
+    if isinstance(event, Received | Replanned):
+        return event.claim.mint, event.claim.unit, event.plan
+    if isinstance(event, Started | Redrafted):
+        return event.draft.mint, event.draft.unit, event.draft.plan
+    if isinstance(event, InvoicePlanned):
+        return event.bill.mint, event.bill.unit, event.plan
+    if isinstance(event, Recalled | SweepStarted | SwapStarted | SwapRedrafted):
+        return event.swap.mint, event.swap.unit, event.swap.plan
+    return None
 
 
 def _spendable_msat(house: House, told: Told) -> dict[ProofKey, int]:

@@ -108,6 +108,11 @@ class KeysetBook:
         cheapest = min(active, key=lambda info: (info.fee_ppk, info.id))
         return self._checked(listing, cheapest.id)
 
+    def in_use(self, unit: str) -> list[str]:
+        """Return the ids of all active keysets of `unit`, whatever their fees."""
+        infos = self._listed(self._fresh_for_s).infos.values()
+        return [info.id for info in infos if info.active and info.unit == unit]
+
     def find(self, keyset_id: str) -> Keyset:
         """Return a keyset, active or not, by its id or by the short id of a token (NUT-00).
 
