@@ -45,6 +45,7 @@ class Needs:
     purses: set[tuple[str, str]] = field(default_factory=set)
     proofs_of: set[UUID] = field(default_factory=set)
     reconciled: set[str] = field(default_factory=set)
+    providers: set[str] = field(default_factory=set)
     totals: bool = False
     surplus: bool = False
 

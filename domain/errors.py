@@ -28,8 +28,10 @@ LedgerError
 │   └── UnexplainedError         a mint's proofs and the books differ, and nobody knows why
 ├── FeeTooHighError              the mint's fee is as much as what is to be swapped
 ├── NothingToSwapError           the proofs of a purse are as they are ordered to be
+├── ProviderChangedError         a provider is not any more as it was when a change was wanted
 ├── PricingError                 a price list, a price or a bound of a request is senseless
 │   ├── UnknownModelError        the price list has no such model
+│   ├── InvalidProviderError     something of a provider makes no sense (carries its field)
 │   └── InvalidBoundError        a limit in the request is not a sensible whole number
 ├── UnknownTopicError            the log holds an event this version does not know
 └── LedgerBrokenError            an invariant of the books does not hold
@@ -245,6 +247,14 @@ class NothingToSwapError(LedgerError):
     """The proofs of a purse are as they are ordered to be."""
 
 
+class ProviderChangedError(LedgerError):
+    """A provider is not any more as it was when its change was wanted; look at it again."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Provider '{name[:40]}' was changed meanwhile; look at it again.")
+        self.name = name
+
+
 class PricingError(LedgerError):
     """A price list, a price or a bound of a request is senseless."""
 
@@ -255,6 +265,14 @@ class UnknownModelError(PricingError):
     def __init__(self, model: str) -> None:
         super().__init__(f"Model '{model[:100]}' not found")
         self.model = model
+
+
+class InvalidProviderError(PricingError):
+    """Something of a provider makes no sense; `field` is what."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field} {message}")
+        self.field = field
 
 
 class InvalidBoundError(PricingError):

@@ -9,6 +9,7 @@ from typing import Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 from domain.allowance import KeyRow
+from domain.catalogue import ProviderRow
 from domain.errors import LedgerBrokenError
 from domain.identity import OWNER
 from domain.msat import MSAT_PER_UNIT
@@ -157,6 +158,7 @@ class GuardRows:
         self.proofs: Table[ProofKey, ProofRow] = Table(tracked=tracked)
         self.rates: Table[str, RateRow] = Table(tracked=tracked)
         self.reconciled: Table[str, ReconciledRow] = Table(tracked=tracked)
+        self.providers: Table[str, ProviderRow] = Table(tracked=tracked)
         self._elsewhere = Totals({}, {})
 
     def see_totals(self, totals: Totals) -> None:
@@ -223,6 +225,13 @@ class GuardRows:
         row = self.keys.get(key_id)
         if row is None:
             raise LedgerBrokenError(f"the key {key_id} is not known")
+        return row
+
+    def provider(self, name: str) -> ProviderRow:
+        """Return the row of a provider that must be there."""
+        row = self.providers.get(name)
+        if row is None:
+            raise LedgerBrokenError(f"the provider {name} is not known")
         return row
 
     def use_counters(

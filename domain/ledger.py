@@ -100,9 +100,8 @@ class Ledger:
 
         `hold_id` is chance, or follows from what the client has `named` the request; then
         `request_hash` tells whether a retry asks for the same. `key_id` is the key that
-        asks, if it is known to be bound or a child; else that is found out here.
-
-        Raises `UnknownAccountError`, `InsufficientFundsError`, `KeyRefusedError`,
+        asks, if it is known to be bound or a child; else that is found out here. Raises
+        `UnknownAccountError`, `InsufficientFundsError`, `KeyRefusedError`,
         `RequestInProgressError`, `RequestRepeatedError`, `RequestChangedError`.
         """
         command = Hold(
@@ -137,10 +136,7 @@ class Ledger:
         return _expect(self._by_its_key(command), Released)
 
     def make_key(self, key_id: UUID, parent_id: UUID, salt: UUID, rules: Rules) -> KeyMade:
-        """Make a child key of an account, bound by `rules`.
-
-        Raises `UnknownAccountError`, `KeyRefusedError`, `RequestChangedError`.
-        """
+        """Make a child key, or raise `UnknownAccountError` or what `MakeKey` raises."""
         return _expect(self._record(MakeKey(key_id, parent_id, salt, rules)), KeyMade)
 
     def set_key(self, key_id: UUID, by: UUID, changes: Changes) -> KeySet:
@@ -370,10 +366,14 @@ class Ledger:
         """Record what one bitcoin costs, in US dollars as a decimal text."""
         return _expect(self._record(ObserveRate(rate_id, btc_usd, sources)), RateObserved)
 
+    def change_provider(self, change: Command) -> Entry:
+        """Record a `Change` of a provider, and raise what it raises."""
+        return self._record(change)
+
     def adopt_prices(self, version: str, document: Mapping[str, Any]) -> PricesAdopted:
         """Record a price list whole, once for ever."""
-        command = AdoptPrices(prices_of_version(version), version, document)
-        return _expect(self._record(command), PricesAdopted)
+        adopt = AdoptPrices(prices_of_version(version), version, document)
+        return _expect(self._record(adopt), PricesAdopted)
 
     def _by_its_key(self, command: Hold | Charge | Release) -> Entry:
         """Record what is of a hold; the key that was not named is named at a second try.

@@ -35,6 +35,7 @@ from domain.invoice import InvoiceCredited, InvoiceLapsed, InvoiceOpened, Invoic
 from domain.key import KeyMade, KeyReset, KeySet
 from domain.payout import PayoutAbandoned, PayoutCancelled, PayoutPaid, PayoutStarted
 from domain.prices import PricesAdopted
+from domain.provider import ProviderListed, ProviderRemoved, ProviderSet
 from domain.rate import RateObserved
 from domain.reclaim import Recalled, SweepStarted, Swept
 from domain.reconcile import Reconciled
@@ -236,6 +237,9 @@ _POSTINGS: Mapping[type[Event], Callable[[Any], list[Posting]]] = {
     Donated: _donated,
     RateObserved: _nothing,
     PricesAdopted: _nothing,
+    ProviderSet: _nothing,
+    ProviderListed: _nothing,
+    ProviderRemoved: _nothing,
     Reconciled: _nothing,
 }
 

@@ -10,7 +10,17 @@ if TYPE_CHECKING:
     from domain.event import Entry
     from domain.guards import GuardRows, Table
 
-TABLES = ("accounts", "holds", "keys", "movements", "keysets", "proofs", "rates", "reconciled")
+TABLES = (
+    "accounts",
+    "holds",
+    "keys",
+    "movements",
+    "keysets",
+    "proofs",
+    "rates",
+    "reconciled",
+    "providers",
+)
 
 
 def fold(rows: GuardRows, entries: Iterable[Entry]) -> None:

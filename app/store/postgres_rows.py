@@ -15,6 +15,7 @@ from app.store.tables import (
     OPEN_MOVEMENT,
     POSTGRES_TYPES,
     PROOF,
+    PROVIDER,
     RECONCILED,
     TOTALS,
     GuardTable,
@@ -74,6 +75,7 @@ READ = {
         (KEYSET_COUNTER, ""),
         (OPEN_MOVEMENT, ""),
         (RECONCILED, ""),
+        (PROVIDER, ""),
     )
 }
 UPSERT = {
@@ -104,6 +106,7 @@ def load(db: psycopg.Connection[tuple[Any, ...]], commands: Sequence[Command]) -
         (KEYSET_COUNTER, needs.keysets),
         (OPEN_MOVEMENT, needs.movements),
         (RECONCILED, needs.reconciled),
+        (PROVIDER, needs.providers),
     )
     # Locks are taken in one order everywhere, so that two
     # batches wait for each other in a line and never in a circle.
@@ -167,8 +170,9 @@ def insert_events(
 
 
 def _numbers(needs: Needs) -> list[int]:
-    """Return the locks of keysets and purses: they are not rows, which may not exist yet."""
+    """Return the locks of what is no row yet: of keysets, purses and providers' names."""
     names = {*needs.keysets, *(f"{mint} {unit}" for mint, unit in needs.purses)}
+    names |= {f"provider {name}" for name in needs.providers}
     if needs.totals or needs.surplus:
         # Whoever draws waits for whoever draws: two must not draw the same surplus.
         names.add(OWNERS_LOCK)

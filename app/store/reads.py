@@ -18,6 +18,7 @@ from app.store.tables import (
     OPEN_HOLD,
     OPEN_MOVEMENT,
     PROOF,
+    PROVIDER,
     RECONCILED,
     GuardTable,
 )
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
     from app.store.mapper import LedgerMapper
     from domain.allowance import KeyRow
+    from domain.catalogue import ProviderRow
     from domain.event import Entry
     from projections.sheet import Sheet
 
@@ -193,6 +195,15 @@ class Reads(ABC):
         """Return the newest rate observed, if any."""
         found = self._rows(NEWEST_RATE, "WHERE name = ?", NEWEST)
         return found[0][1] if found else None
+
+    def providers(self) -> dict[str, ProviderRow]:
+        """Return every provider there is, by name."""
+        return dict(self._rows(PROVIDER, "ORDER BY name"))
+
+    def provider_versions(self) -> list[tuple[Any, ...]]:
+        """Return what changes whenever a provider does, for whoever looks often."""
+        with self.snapshot() as query:
+            return query("SELECT name, provider_id, version FROM provider ORDER BY name")
 
     def proofs_of(self, movement: UUID) -> dict[ProofKey, ProofRow]:
         """Return the proofs that a movement has set aside or issued."""

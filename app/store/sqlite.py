@@ -28,6 +28,7 @@ from app.store.tables import (
     OPEN_HOLD,
     OPEN_MOVEMENT,
     PROOF,
+    PROVIDER,
     RECONCILED,
     SQLITE_TYPES,
     TOTALS,
@@ -73,7 +74,8 @@ APPEND_ONLY = (
 READ = {
     table.name: f"SELECT {', '.join(table.names)} FROM json_each(?)"
     f" CROSS JOIN {table.name} ON {table.keys[0]} = value"
-    for table in (BALANCE, OPEN_HOLD, API_KEY, OPEN_MOVEMENT, KEYSET_COUNTER, RECONCILED)
+    for table in GUARD_TABLES
+    if table.key_count == 1
 }
 """The rows of a JSON list of keys; a statement for each key takes thrice as long."""
 UPSERT = {
@@ -315,6 +317,7 @@ def _load(db: sqlite3.Connection, commands: Sequence[Command]) -> GuardRows:
         known.update(keys)
         _load_keys(db, rows, table, keys, known)
     _load_keys(db, rows, KEYSET_COUNTER, needs.keysets, known)
+    _load_keys(db, rows, PROVIDER, needs.providers, known)
     for mint, unit in needs.purses:
         _load_proofs(db, rows, "mint = ? AND unit = ? AND state = ?", (mint, unit, FREE))
     for movement in needs.proofs_of:

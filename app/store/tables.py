@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 
 from domain.allowance import KeyRow, Rules
+from domain.catalogue import Provider, ProviderRow
 from domain.guards import (
     AccountRow,
     GuardRows,
@@ -166,6 +167,10 @@ def _key_row(values: tuple[Any, ...]) -> KeyRow:
     return KeyRow(values[1], _time(values[2]), parent_id, salt, rules, *values[11:])
 
 
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
+
+
 BALANCE = GuardTable(
     "balance",
     "accounts",
@@ -309,6 +314,28 @@ RECONCILED = GuardTable(
         ReconciledRow(values[1], values[2], _time(values[3])),
     ),
 )
+PROVIDER = GuardTable(
+    "provider",
+    "providers",
+    1,
+    (
+        ("name", "text"),
+        ("provider_id", "uuid"),
+        ("version", "int"),
+        ("provider", "text"),
+        ("models", "text"),
+    ),
+    lambda key, row: (key, row[0].hex, row[1], *(_json(part) for part in row[2:])),
+    lambda values, identify=_uuid: (
+        values[0],
+        ProviderRow(
+            identify(values[1]),
+            values[2],
+            msgspec.json.decode(values[3], type=Provider),
+            msgspec.json.decode(values[4], type=tuple[dict[str, Any], ...]),
+        ),
+    ),
+)
 
 GUARD_TABLES = (
     BALANCE,
@@ -319,6 +346,7 @@ GUARD_TABLES = (
     PROOF,
     NEWEST_RATE,
     RECONCILED,
+    PROVIDER,
 )
 
 # One statement, so that both sums are of one moment: each commit keeps them in step.

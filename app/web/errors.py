@@ -179,6 +179,9 @@ LEDGER: Mapping[type[Exception], Rule] = {
     ledger.PricingError: INTERNAL,
     ledger.UnknownModelError: Rule(status=400, type="invalid_model", code="model_not_found"),
     ledger.InvalidBoundError: BAD_REQUEST,
+    # Nobody sets a provider up through the doors that clients come in by.
+    ledger.InvalidProviderError: INTERNAL,
+    ledger.ProviderChangedError: INTERNAL,
     ledger.UnknownTopicError: INTERNAL,
     ledger.LedgerBrokenError: INTERNAL,
     AskTheLogError: INTERNAL,

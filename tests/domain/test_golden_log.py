@@ -98,6 +98,9 @@ MOVED_MSAT = {
     "donation.given": [21_000],
     "rate.observed": [],
     "prices.adopted": [],
+    "provider.set": [],
+    "provider.listed": [],
+    "provider.removed": [],
     "mint.reconciled": [],
 }
 MOVED_BEFORE_MSAT = {"refund.cancelled": [60_000]}

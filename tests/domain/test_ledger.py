@@ -4,12 +4,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from domain.catalogue import Provider
 from domain.deposit import Credited, Received, Refused, Replanned
 from domain.errors import LedgerError, MovementEndedError
 from domain.guards import GuardRows
 from domain.identity import prices_of_version
 from domain.ledger import Ledger
 from domain.msat import Msat
+from domain.provider import ListModels, RemoveProvider, SetProvider
 from domain.refund import Collected, Issued, Redrafted, Started
 from tests.domain.given import (
     ALICE,
@@ -151,6 +153,21 @@ def test_rates_and_prices_are_facts_too(ledger: Ledger, notebook: Notebook) -> N
     assert observed.btc_usd == "50000"
     assert adopted.version == "p1"
     assert notebook.entries[-1].stream == prices_of_version("p1")
+
+
+def test_a_provider_is_set_up_listed_and_removed(ledger: Ledger, notebook: Notebook) -> None:
+    model = {"id": "gpt-x", "pricing": {"prompt": "0.1", "completion": "0.2"}}
+    provider = Provider(base_url="https://a.example")
+
+    begun = ledger.change_provider(SetProvider(name(500), 0, "a", "me", provider))
+    listed = ledger.change_provider(ListModels(name(500), 1, "a", "me", (model,)))
+    there = notebook.rows.providers.get("a")
+    removed = ledger.change_provider(RemoveProvider(name(500), 2, "a", "me"))
+
+    assert [entry.version for entry in (begun, listed, removed)] == [1, 2, 3]
+    assert there is not None
+    assert there.models == (model,)
+    assert notebook.rows.providers.get("a") is None
 
 
 def test_an_answer_of_another_kind_is_never_taken_for_the_one_asked_for() -> None:

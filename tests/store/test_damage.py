@@ -48,6 +48,7 @@ def worked(place: Place) -> Store:
         ("UPDATE proof SET state = 'free', movement_id = NULL", "proofs"),
         ("UPDATE proof SET amount = amount + 1 WHERE state = 'free'", "proofs"),
         ("UPDATE newest_rate SET btc_usd = '1'", "rates"),
+        ("UPDATE provider SET models = '[]'", "providers"),
     ],
 )
 def test_a_guard_row_that_differs_is_named(

@@ -8,10 +8,12 @@ from uuid import UUID, uuid4
 
 from app.store.group import OneByOne
 from domain.allowance import Rules
+from domain.catalogue import Provider
 from domain.deposit import Claim, Received
 from domain.key import Changes
 from domain.ledger import Ledger
 from domain.msat import Msat
+from domain.provider import ListModels, SetProvider
 from domain.purse import Purse, split
 from domain.refund import Issued, Started
 from projections.follow import verify
@@ -80,6 +82,18 @@ def refund(ledger: Ledger, account_id: UUID, sat: int) -> tuple[Entry, Issued]:
     return begun, ledger.issue_refund(begun, draft, signed(draft.plan))
 
 
+def add_provider(ledger: Ledger, name: str | None = None) -> UUID:
+    """Record a provider of one model, called as nobody is if there is no `name`."""
+    provider_id = uuid4()
+    name = name or f"p-{provider_id.hex[:12]}"
+    provider = Provider(base_url="https://a.example")
+    ledger.change_provider(SetProvider(provider_id, 0, name, "me", provider))
+    price = {"prompt": "0.1", "completion": "0.2"}
+    models = ({"id": "gpt-x", "pricing": price},)
+    ledger.change_provider(ListModels(provider_id, 1, name, "me", models))
+    return provider_id
+
+
 def a_day(store: Store, account_id: UUID) -> None:
     """A deposit, requests served and running, a child key, tokens out and on their way."""
     ledger = ledger_on(store)
@@ -94,6 +108,7 @@ def a_day(store: Store, account_id: UUID) -> None:
     serve(ledger, account_id, 6_000, 4_000, child_id)
     ledger.set_key(account_id, account_id, Changes(expires_at=FAR, models=("gpt-x", "gpt-y")))
     ledger.observe_rate(uuid4(), "50000", ("a",))
+    add_provider(ledger)
 
 
 def tables(rows: GuardRows) -> dict[str, object]:
