@@ -6,6 +6,7 @@ import os
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import TextIO
 
 import click
 
@@ -29,6 +30,7 @@ from app.reconciling import (
     show,
 )
 from app.sealing.check import check as check_seals
+from app.sealing.check import verifies
 from app.sealing.prove import NotSealedError, Proofs
 from app.sealing.sign import follow as follow_seals
 from app.settings import Settings, SettingsError, load_settings
@@ -41,6 +43,8 @@ from projections.checkpoint import CheckpointError, VerifierKey
 from projections.follow import rebuild as rebuild_projections
 from projections.follow import verify as verify_log
 from projections.moments import MomentError
+from projections.receipt import LENGTH_MAX as RECEIPT_LENGTH_MAX
+from projections.receipt import ReceiptError, opened
 from projections.sheets import SHEETS
 
 STOP_WITHIN_S = 3700.0
@@ -203,6 +207,29 @@ def prove(position: int, database_url: str) -> None:
     except NotSealedError as error:
         message = f"no checkpoint covers an event at position {position}"
         raise click.ClickException(message) from error
+
+
+@main.command("verify-receipt")
+@click.argument("file", type=click.File())
+@click.option("--key", required=True, help="The house's verifier key, as /v1/info tells it.")
+def verify_receipt(file: TextIO, key: str) -> None:
+    """Verify the receipt in FILE (- for the standard input); exit 1 if it is false.
+
+    Nothing of the house is needed for it but the key: keep your own copy of that.
+    """
+    text = file.read(RECEIPT_LENGTH_MAX + 1)
+    try:
+        verifier = VerifierKey.read(key)
+        receipt = opened(text, verifier, verifies(verifier.public))
+    except CheckpointError as error:
+        raise click.BadParameter(str(error), param_hint="--key") from error
+    except ReceiptError as error:
+        click.echo(f"FALSE: {error}", err=True)
+        sys.exit(1)
+    click.echo(
+        f"True: {receipt['house']} charged {receipt['charged_msat']} msat"
+        f" for request {receipt['request_id']}, at position {receipt['position']}."
+    )
 
 
 @main.command()

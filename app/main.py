@@ -37,12 +37,13 @@ from app.gateways.upstream import Upstream
 from app.jobs import BackOffice, Job
 from app.logs import set_up_logs
 from app.sealing.prove import Proofs
+from app.sealing.receipts import Receipts
 from app.sealing.sign import Sealing, SigningKey
 from app.settings import Settings, SettingsError, load_settings
-from app.store.group import GroupCommit, OneByOne
 from app.store.opening import Store, open_store
 from app.store.seals import Seals
-from app.web import proof, statement
+from app.store.threads import beside_the_hub, in_groups, one_by_one
+from app.web import proof, receipts, statement
 from app.web.admin import shell
 from app.web.admin.log import Log
 from app.web.admin.password import Password, Throttle
@@ -72,7 +73,6 @@ if TYPE_CHECKING:
 
     from app.store.locks import Locks
     from domain.pricing import PriceBook
-    from projections.chart import Query
 
 KEEP_EVERY_S = 5.0
 FOLLOW_EVERY_S = 2.0
@@ -111,12 +111,18 @@ def create_app(settings: Settings | None = None) -> Flask:
     house.locks.take(house.ledger.owner)
     house.ledger.adopt_prices(house.book.version, house.book.to_document())
     gevent.spawn(_keep_alive, house.locks)
-    app = create_web(_doors(house))
-    app.register_blueprint(proof.blueprint(Proofs(Seals(house.store))))
+    doors = _doors(house)
+    app = create_web(doors)
+    seals = Seals(house.store)
+    app.register_blueprint(proof.blueprint(Proofs(seals)))
     # A store of its own: a long statement must not delay what moves money.
     told, _ = open_store(house.settings.database_url)
     bearer = Bearer(house.deposits, house.store.account)
-    app.register_blueprint(statement.blueprint(Books(bearer, _beside_the_hub(told))))
+    app.register_blueprint(statement.blueprint(Books(bearer, beside_the_hub(told))))
+    key = signing_key(house.settings, house.seed)
+    written = Receipts(seals, key, house.store.mapper.decode)
+    routes = receipts.blueprint(bearer, doors.tickets.account_of, written.of_request)
+    app.register_blueprint(routes)
     if house.settings.trusted_proxies:
         app.wsgi_app = RealAddress(app.wsgi_app, house.settings.trusted_proxies)  # type: ignore[method-assign]  # how Flask documents it
     if house.settings.admin_password is not None:
@@ -186,7 +192,7 @@ def create_sealing(settings: Settings, seed: Seed) -> Sealing:
 
 
 def signing_key(settings: Settings, seed: Seed) -> SigningKey:
-    """Return the key for checkpoints; `str(key.verifier)` is what the world may know of it."""
+    """Return the key for checkpoints and receipts; its `verifier` is for everybody to know."""
     return SigningKey(seed.subkey(CHECKPOINTS), origin_of(settings.http_url, settings.name))
 
 
@@ -221,36 +227,12 @@ def build(settings: Settings, records: Callable[[Store], Record]) -> House:
     )
 
 
-def in_groups(store: Store) -> Record:
-    """Group commit for a gevent worker.
-
-    SQLite blocks, so that it has a thread of its own; PostgreSQL's waiting is cooperative.
-    """
-    if store.engine != "sqlite":
-        return GroupCommit(store.commit).record
-    thread = ThreadPool(1)
-    return GroupCommit(lambda commands: thread.apply(store.commit, (commands,))).record
-
-
-def _beside_the_hub(store: Store) -> Callable[[Callable[[Query], Any]], Any]:
-    """Return what runs a long reading on one view of `store` without stalling requests."""
-
-    def look(read: Callable[[Query], Any]) -> Any:
-        with store.snapshot() as query:
-            return read(query)
-
-    if store.engine != "sqlite":
-        return look
-    thread = ThreadPool(1)
-    return lambda read: thread.apply(look, (read,))
-
-
 def _auditor(house: House, told: Store, password: str) -> Auditor:
     thread = ThreadPool(1)
     return Auditor(
         house=house.settings.name,
         log=Log(told.position, told.mapper.decode),
-        look=_beside_the_hub(told),
+        look=beside_the_hub(told),
         apart=lambda check: bool(thread.apply(check)),
         sealed=Proofs(Seals(told)).inclusion,
         password=Password(password),
@@ -260,11 +242,6 @@ def _auditor(house: House, told: Store, password: str) -> Auditor:
         fixed_btc_usd=_fixed_rate(house.settings.btc_usd),
         public_url=house.settings.http_url,
     )
-
-
-def one_by_one(store: Store) -> Record:
-    """Plain transactions, for processes with few commands."""
-    return OneByOne(store.commit).record
 
 
 def read_prices(settings: Settings) -> tuple[list[dict[str, Any]], PriceBook]:
@@ -328,7 +305,7 @@ def _doors(house: House) -> Doors:
         quotes=quotes,
         account=house.store.account,
         token_fee_ppk=sizes.fee_ppk,
-        about=_about(settings),
+        about=_about(settings, house.seed),
         key_secret=house.seed.subkey(API_KEYS),
         body_bytes_max=settings.body_bytes_max,
         body_timeout_s=settings.body_timeout_s,
@@ -341,7 +318,7 @@ def _doors(house: House) -> Doors:
     )
 
 
-def _about(settings: Settings) -> About:
+def _about(settings: Settings, seed: Seed) -> About:
     return About(
         name=settings.name,
         description=settings.description,
@@ -350,6 +327,7 @@ def _about(settings: Settings) -> About:
         npub=settings.npub,
         http_url=settings.http_url,
         onion_url=settings.onion_url,
+        verifier_key=str(signing_key(settings, seed).verifier),
     )
 
 

@@ -129,6 +129,10 @@ class Tickets:
             request_id=hold_of_request(account_id, THE_REQUEST),
         )
 
+    def account_of(self, text: str) -> UUID:
+        """Return the account that the token `text` has paid from, or `TokenRefusedError`."""
+        return self.read(text).account_id
+
     def payment_request(
         self, path: str, model: str, document: Mapping[str, Any], prompt_bytes: int
     ) -> PaymentRequest:

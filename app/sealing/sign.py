@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -10,9 +10,12 @@ from app.sealing.check import check
 from domain.errors import LedgerBrokenError
 from projections.checkpoint import Checkpoint, VerifierKey, sign
 from projections.merkle import range_hash
+from projections.receipt import signed
 from projections.tiles import TiledTree, grow
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from app.store.seals import Seals, Signed
 
 
@@ -22,6 +25,10 @@ class SigningKey:
     def __init__(self, secret: bytes, origin: str) -> None:
         self._private = Ed25519PrivateKey.from_private_bytes(secret)
         self.verifier = VerifierKey(origin, self._private.public_key().public_bytes_raw())
+
+    def receipt(self, receipt: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a receipt of this house with its signature."""
+        return signed(receipt, self.verifier, self._private.sign)
 
     def sign(self, size: int, root: bytes) -> str:
         """Return the signed note that says so."""

@@ -55,11 +55,15 @@ class Seals:
         self._store = store
         # SQLite refuses to hand out text that is damaged: as bytes it can at least be named.
         text = "CAST({} AS BLOB)" if store.engine == "sqlite" else "{}"
-        self._events = (
+        select = (
             f"SELECT {store.position}, {text.format('originator_id')}, originator_version,"
-            f" {text.format('topic')}, state"
-            f" FROM stored_events WHERE {store.position} > ?"
-            f" ORDER BY {store.position} LIMIT {EVENTS_MAX}"
+            f" {text.format('topic')}, state FROM stored_events"
+        )
+        self._events = (
+            f"{select} WHERE {store.position} > ? ORDER BY {store.position} LIMIT {EVENTS_MAX}"
+        )
+        self._newest = (
+            f"{select} WHERE originator_id = ? ORDER BY originator_version DESC LIMIT 1"
         )
 
     def events(self, after: int = LOWEST) -> Iterator[list[Stored]]:
@@ -71,6 +75,11 @@ class Seals:
         while rows := self._rows(self._events, after):
             yield [_stored(row) for row in rows]
             after = rows[-1][0]
+
+    def newest_of(self, stream: UUID) -> Stored | None:
+        """Return a movement's newest event as it is stored, `None` if it never began."""
+        found = self._rows(self._newest, stream)
+        return _stored(found[0]) if found else None
 
     def newest_page(self) -> Page:
         """Return the last page, full or not; `EMPTY` while nothing is sealed."""

@@ -23,7 +23,10 @@ NOBODY = UUID(int=0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
-    """What the operator says of the house; `mints` are the URLs whose tokens are taken."""
+    """What the operator says of the house; `mints` are the URLs whose tokens are taken.
+
+    `verifier_key` verifies checkpoints of the log, and receipts.
+    """
 
     name: str
     description: str
@@ -32,6 +35,7 @@ class About:
     npub: str | None = None
     http_url: str | None = None
     onion_url: str | None = None
+    verifier_key: str = ""
 
     def document(self) -> dict[str, Any]:
         """Return it as `/v1/info` tells it; what is not known is an empty text."""
@@ -43,6 +47,7 @@ class About:
             "mints": list(self.mints),
             "http_url": self.http_url or "",
             "onion_url": self.onion_url or "",
+            "verifier_key": self.verifier_key,
         }
 
 

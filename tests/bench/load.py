@@ -16,8 +16,8 @@ from uuid import uuid4
 
 import gevent
 
-from app.main import in_groups
 from app.store.opening import open_store
+from app.store.threads import in_groups
 from app.web.visit import new_request_id
 from domain.ledger import Ledger
 from domain.msat import Msat

@@ -27,11 +27,16 @@ from app.gateways.mint.mints import Mints
 from app.gateways.mint.seal import Sealer
 from app.gateways.mint.tokens import decode
 from app.gateways.upstream import Upstream
+from app.sealing.receipts import Receipts
+from app.sealing.sign import SigningKey
 from app.store.group import OneByOne
+from app.store.seals import Seals
 from app.store.sqlite import SqliteStore
 from app.web.app import Doors, create_web
+from app.web.bearer import Bearer
 from app.web.info import About
 from app.web.ratelimits import Limits
+from app.web.receipts import blueprint as receipts_blueprint
 from domain.ledger import Ledger
 from domain.price_list import from_models_json
 from projections.invoices import find_invoice
@@ -51,6 +56,7 @@ OWNER = "test-process"
 BODY_BYTES_MAX = 64 * 1024
 BODY_TIMEOUT_S = 0.2
 UPSTREAM_KEY = "sk-upstream-secret"
+SIGNING_KEY = SigningKey(bytes(range(32)), "house.example")
 # With one bitcoin at 100,000 dollars, a millionth of a dollar is a msat: a token in costs
 # 1 msat, a token out 2 msat, and the house asks no more than the upstream.
 BTC_USD = "100000"
@@ -163,6 +169,7 @@ def about(mint_url: str) -> About:
         version="1.2.3",
         mints=(mint_url,),
         http_url="https://house.example",
+        verifier_key=str(SIGNING_KEY.verifier),
     )
 
 
@@ -190,6 +197,23 @@ def limits() -> Limits:
     return Limits()
 
 
+def door_to(upstream: UpstreamDouble) -> Upstream:
+    return Upstream(
+        upstream.base_url,
+        UPSTREAM_KEY,
+        connect_timeout_s=2,
+        read_timeout_s=5,
+        connections_max=10,
+    )
+
+
+def attach_receipts(app: Flask, doors: Doors, store: SqliteStore) -> None:
+    receipts = Receipts(Seals(store), SIGNING_KEY, store.mapper.decode)
+    bearer = Bearer(doors.deposits, store.account)
+    routes = receipts_blueprint(bearer, doors.tickets.account_of, receipts.of_request)
+    app.register_blueprint(routes)
+
+
 @pytest.fixture
 def house(
     tmp_path: Path,
@@ -205,13 +229,7 @@ def house(
     mints = Mints((mint.url,), seed, connect_timeout_s=2, timeout_s=5)
     sealer = Sealer(seed.subkey(b"seal"))
     rates = Rates(store.rate, fixed_btc_usd=btc_usd, stale_after_s=900)
-    gateway = Upstream(
-        upstream.base_url,
-        UPSTREAM_KEY,
-        connect_timeout_s=2,
-        read_timeout_s=5,
-        connections_max=10,
-    )
+    gateway = door_to(upstream)
     deposits = Deposits(ledger, mints, sealer, store.history, lambda _: None)
     refunds = Refunds(ledger, mints, store, lambda _: None)
     book = from_models_json({"models": MODELS}, Fraction(0))
@@ -246,6 +264,7 @@ def house(
         limits=limits,
     )
     app = create_web(doors)
+    attach_receipts(app, doors, store)
     yield House(app, app.test_client(), mint, upstream, store, ledger, deposits, doors)
     gateway.close()
     for wallet in mints:
