@@ -24,6 +24,11 @@ TOOL: dict[str, Any] = {
         },
     },
 }
+MESSAGES_TOOL: dict[str, Any] = {
+    "name": TOOL["function"]["name"],
+    "description": TOOL["function"]["description"],
+    "input_schema": TOOL["function"]["parameters"],
+}
 CALLED = ["weather", '{"place":"Lisbon"}']
 SPOKEN = "Four tallies on a stick."
 TOKENS_IN, TOKENS_OUT = 50, 12
@@ -32,6 +37,9 @@ USAGE = {
     "completion_tokens": TOKENS_OUT,
     "total_tokens": TOKENS_IN + TOKENS_OUT,
 }
+
+MESSAGE = {"id": "msg_1", "type": "message", "role": "assistant", "model": "a-model"}
+STOPPED_FOR_TOOL = {"stop_reason": "tool_use", "stop_sequence": None}
 
 
 class ScriptedUpstream(UpstreamDouble):
@@ -109,6 +117,38 @@ def streamed_response() -> Behaviour:
     ]
     numbered = [{**event, "sequence_number": number} for number, event in enumerate(events)]
     return streaming(numbered, named=True, done=False)
+
+
+def message_tool_call() -> Behaviour:
+    """Return how Anthropic's models answer that want `MESSAGES_TOOL` to be called."""
+    name, arguments = CALLED
+    block = {"type": "tool_use", "id": "toolu_1", "name": name, "input": json.loads(arguments)}
+    usage = {"input_tokens": TOKENS_IN, "output_tokens": TOKENS_OUT}
+    return answering({**MESSAGE, "content": [block], **STOPPED_FOR_TOOL, "usage": usage})
+
+
+def streamed_message_tool_call() -> Behaviour:
+    """Return the same as the events that its stream is made of."""
+    name, arguments = CALLED
+    usage = {"input_tokens": TOKENS_IN, "output_tokens": 1}
+    block = {"type": "tool_use", "id": "toolu_1", "name": name, "input": {}}
+    pieces = [
+        {"type": "input_json_delta", "partial_json": piece}
+        for piece in (arguments[:9], arguments[9:])
+    ]
+    events: list[dict[str, Any]] = [
+        {"type": "message_start", "message": {**MESSAGE, "content": [], "usage": usage}},
+        {"type": "content_block_start", "index": 0, "content_block": block},
+        *({"type": "content_block_delta", "index": 0, "delta": piece} for piece in pieces),
+        {"type": "content_block_stop", "index": 0},
+        {
+            "type": "message_delta",
+            "delta": STOPPED_FOR_TOOL,
+            "usage": {"output_tokens": TOKENS_OUT},
+        },
+        {"type": "message_stop"},
+    ]
+    return streaming(events, named=True, done=False)
 
 
 def _response(status: str) -> dict[str, Any]:
