@@ -24,6 +24,21 @@ if TYPE_CHECKING:
     from domain.pricing import ModelPrice, Tariff
 
 Model = dict[str, Any]
+
+# What chat applications read of every model, and stumble over where it is missing. Nothing is
+# claimed by it of a model that its provider does not describe.
+UNDESCRIBED: Mapping[str, object] = {
+    "description": "",
+    "context_length": None,
+    "architecture": {
+        "modality": "",
+        "input_modalities": [],
+        "output_modalities": [],
+        "tokenizer": "",
+        "instruct_type": None,
+    },
+    "per_request_limits": None,
+}
 # Clients that size a payment by these must be able to pay for whichever provider serves.
 DEAREST = ("max_prompt_cost", "max_completion_cost", "max_cost")
 
@@ -113,6 +128,8 @@ def entry(name: str, quotes: Sequence[Quote], fee_ppk: int) -> Model:
     in_sat = [as_json_floats(sats_pricing(each.tariff.price, each.rate)) for each in quotes]
     most = {most: max(prices[most] for prices in in_sat) for most in DEAREST}
     return {
+        **UNDESCRIBED,
+        "name": name,
         **model,
         "id": name,
         "object": "model",

@@ -44,6 +44,14 @@ def test_every_model_has_what_strict_clients_require(house: House) -> None:
         assert isinstance(model["sats_pricing"]["max_cost"], float)
 
 
+def test_a_model_that_nobody_described_has_every_member_that_chats_read(house: House) -> None:
+    bare = house.client.get("/v1/models/bare").get_json()
+
+    assert (bare["name"], bare["description"]) == ("bare", "")
+    assert bare["architecture"]["input_modalities"] == []
+    assert (bare["context_length"], bare["per_request_limits"]) == (None, None)
+
+
 def test_prices_are_those_that_are_charged(house: House) -> None:
     plain, *_ = house.client.get("/v1/models").get_json()["data"]
 
