@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import signal
+from typing import TYPE_CHECKING
+
+from prometheus_client.multiprocess import mark_process_dead
 
 from app.logs import log_config
+from app.metrics import SHARED
 from app.settings import SettingsError, load_settings
 from app.web.line import Patience
 from app.web.worker import PatientWorker
+
+if TYPE_CHECKING:
+    from gunicorn.workers.base import Worker as Base
 
 try:
     settings = load_settings()
@@ -75,3 +83,9 @@ def post_fork(_server: object, _worker: object) -> None:
     nobody in the worker reads; and it is sent once. The service would never stop.
     """
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def child_exit(_server: object, worker: Base) -> None:
+    """Let the gauges of a worker end with it; what it has counted stays counted."""
+    if SHARED in os.environ:
+        mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]

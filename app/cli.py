@@ -6,6 +6,8 @@ import os
 import sys
 from contextlib import closing
 from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import TextIO
 
 import click
@@ -13,13 +15,14 @@ import click
 from app import accounts, backup
 from app.accounts import layout_option
 from app.gateways.mint.crypto import Seed
+from app.house import signing_key
 from app.logs import set_up_logs
 from app.main import (
     create_back_office,
     create_sealing,
     open_reconciliation,
-    signing_key,
 )
+from app.metrics import SHARED
 from app.processes import Child, Processes
 from app.reconciling import (
     as_of_option,
@@ -69,15 +72,18 @@ def serve() -> None:
     open_store_or_exit(settings.database_url)
     children = Processes(STOP_WITHIN_S)
     children.stop_on_signals()
+    counted = Path(mkdtemp(prefix="tallystick-metrics-"))
+    environ = {SHARED: str(counted)}
     # Started here and once, so that there is a back office wherever there are workers.
     # They drain and end when this process is killed: a second one finds the port free.
     command = [sys.executable, "-m", "app.cli", "back-office"]
-    children.start(Child("back office", command, {}, restart=True, ends_with_us=True))
-    children.start(Child("gunicorn", [sys.executable, *GUNICORN], {}, ends_with_us=True))
+    children.start(Child("back office", command, environ, restart=True, ends_with_us=True))
+    children.start(Child("gunicorn", [sys.executable, *GUNICORN], environ, ends_with_us=True))
     try:
         code = children.wait()
     finally:
         children.stop()
+        rmtree(counted, ignore_errors=True)
     sys.exit(code)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,7 @@ from app.store.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from contextlib import AbstractContextManager
 
     from app.store.locks import Locks
 
@@ -38,11 +41,20 @@ class Job:
 
 
 class BackOffice:
-    """Runs the jobs of the house while it holds the lease; a second one waits for it."""
+    """Runs the jobs of the house while it holds the lease; a second one waits for it.
 
-    def __init__(self, jobs: Iterable[Job], locks: Locks) -> None:
+    Each run is `watched` under the name of its job.
+    """
+
+    def __init__(
+        self,
+        jobs: Iterable[Job],
+        locks: Locks,
+        watched: Callable[[str], AbstractContextManager[None]] = lambda _name: nullcontext(),
+    ) -> None:
         self._jobs = tuple(jobs)
         self._locks = locks
+        self._watched = watched
         self._stopping = Event()
         self._scheduler = BlockingScheduler(
             executors={"default": ThreadPoolExecutor(THREADS)},
@@ -57,7 +69,7 @@ class BackOffice:
         logger.info("back office open with %d jobs", len(self._jobs))
         for job in (*self._jobs, Job("lease", KEEP_EVERY_S, self._keep)):
             self._scheduler.add_job(
-                job.do,
+                partial(self._do, job),
                 IntervalTrigger(seconds=job.every_s, timezone=UTC),
                 id=job.name,
                 next_run_time=datetime.now(UTC),
@@ -70,6 +82,10 @@ class BackOffice:
         self._stopping.set()
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
+
+    def _do(self, job: Job) -> None:
+        with self._watched(job.name):
+            job.do()
 
     def _has_lease_in_time(self) -> bool:
         while not self._stopping.is_set():

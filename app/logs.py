@@ -92,6 +92,7 @@ class RequestLine:
     route: str
     status: int
     duration_ms: int
+    first_chunk_ms: int | None = None
     account_id: str | None = None
     model: str | None = None
     charged_msat: int | None = None

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import timedelta
-from fractions import Fraction
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
-from uuid import uuid4
+from typing import TYPE_CHECKING
 
 import gevent
 import requests
@@ -18,32 +14,28 @@ from gevent.threadpool import ThreadPool
 
 from app.cashier.bill import Policy
 from app.cashier.charge import Charges
-from app.cashier.deposit import Deposits
-from app.cashier.invoice import Invoices
 from app.cashier.quote import Quotes, Rates
 from app.cashier.rates import RateDesk
 from app.cashier.reconcile import Reconciliation
 from app.cashier.recover import ASK_AGAIN_AFTER, Recovery
-from app.cashier.refund import Refunds
 from app.cashier.route import Route
 from app.cashier.sizing import TokenSizes
 from app.cashier.swap import Swaps, Tidiness
 from app.cashier.ticket import Tickets
+from app.figures import Figures
+from app.gateways.errors import GatewayError
 from app.gateways.exchange import Exchange
-from app.gateways.mint.crypto import Seed
-from app.gateways.mint.mints import Mints
-from app.gateways.mint.seal import Sealer
 from app.gateways.upstream import Upstream
-from app.jobs import BackOffice, Job
-from app.logs import set_up_logs
+from app.house import House, build, signing_key
+from app.jobs import LEASE, BackOffice, Job
 from app.sealing.prove import Proofs
 from app.sealing.receipts import Receipts
-from app.sealing.sign import Sealing, SigningKey
-from app.settings import Settings, SettingsError, load_settings
+from app.sealing.sign import Sealing
+from app.settings import Settings, load_settings
 from app.store.opening import Store, open_store
 from app.store.seals import Seals
 from app.store.threads import beside_the_hub, in_groups, one_by_one
-from app.web import proof, receipts, statement
+from app.web import health, proof, receipts, statement
 from app.web.admin import shell
 from app.web.admin.log import Log
 from app.web.admin.password import Password, Throttle
@@ -51,31 +43,30 @@ from app.web.admin.room import Auditor
 from app.web.admin.session import Sessions
 from app.web.app import Doors, create_web
 from app.web.bearer import Bearer
+from app.web.health import OK, Health
 from app.web.info import About
 from app.web.ratelimits import Limits, RealAddress
 from app.web.statement import Books
-from domain.errors import PricingError
 from domain.guards import SWAP
-from domain.ledger import Ledger, Record
 from domain.msat import MSAT_PER_SAT
-from domain.price_list import entries_of, fixed, from_models_json
-from projections.checkpoint import origin_of
 from projections.follow import catch_up
 from projections.invoices import find_invoice
 from projections.sheets import SHEETS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from decimal import Decimal
-    from uuid import UUID
 
     from flask import Flask
 
+    from app.gateways.mint.crypto import Seed
+    from app.gateways.mint.wallet import Wallet
     from app.store.locks import Locks
-    from domain.pricing import PriceBook
 
 KEEP_EVERY_S = 5.0
 FOLLOW_EVERY_S = 2.0
+MEASURE_EVERY_S = 10.0
+MINT_PATIENCE_S = 3.0
 FINISH_EVERY_S = 10.0
 TIDY_EVERY_S = 60.0
 SWEEP_EVERY_S = 3600.0
@@ -83,26 +74,9 @@ WATCH_EVERY_S = 5.0
 UPSTREAM_CONNECTIONS_MAX = 2000
 SEAL_EVERY_S = 60.0
 COMPARE_EVERY_S = 86_400.0
-SEAL, API_KEYS, CHECKPOINTS = b"sealed proofs", b"api keys", b"checkpoints"
+API_KEYS = b"api keys"
 ADMIN_SESSIONS = b"admin session"
 DEFAULT_PROVIDER = "default"
-
-
-@dataclass(frozen=True)
-class House:
-    """The parts that workers and the back office have in common."""
-
-    settings: Settings
-    store: Store
-    locks: Locks
-    ledger: Ledger
-    seed: Seed
-    mints: Mints
-    deposits: Deposits
-    refunds: Refunds
-    invoices: Invoices
-    book: PriceBook
-    models: list[dict[str, Any]]
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -113,6 +87,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     gevent.spawn(_keep_alive, house.locks)
     doors = _doors(house)
     app = create_web(doors)
+    app.register_blueprint(health.blueprint(_health(house)))
     seals = Seals(house.store)
     app.register_blueprint(proof.blueprint(Proofs(seals)))
     # A store of its own: a long statement must not delay what moves money.
@@ -158,6 +133,7 @@ def create_back_office(settings: Settings) -> BackOffice:
         Job("order in the purse", TIDY_EVERY_S, swaps.tidy),
         Job("invoices", WATCH_EVERY_S, house.invoices.watch),
         Job("followers", FOLLOW_EVERY_S, lambda: _follow(followed)),
+        Job("figures", MEASURE_EVERY_S, _figures(house, followed).measure),
         Job("reconciliation", settings.reconcile_interval_s, _reconciliation(house).run),
         Job("checkpoint", SEAL_EVERY_S, sealing.seal),
         Job("comparison with what was signed", COMPARE_EVERY_S, sealing.compare),
@@ -171,7 +147,7 @@ def create_back_office(settings: Settings) -> BackOffice:
         exchange = Exchange(requests.Session())
         desk = RateDesk(house.ledger, exchange, house.store.rate)
         jobs.append(Job("rate", settings.rate_update_interval_s, desk.update))
-    return BackOffice(jobs, house.locks)
+    return BackOffice(jobs, house.locks, house.metrics.watched)
 
 
 @contextmanager
@@ -191,42 +167,6 @@ def create_sealing(settings: Settings, seed: Seed) -> Sealing:
     return Sealing(Seals(store), signing_key(settings, seed))
 
 
-def signing_key(settings: Settings, seed: Seed) -> SigningKey:
-    """Return the key for checkpoints and receipts; its `verifier` is for everybody to know."""
-    return SigningKey(seed.subkey(CHECKPOINTS), origin_of(settings.http_url, settings.name))
-
-
-def build(settings: Settings, records: Callable[[Store], Record]) -> House:
-    """Build what everybody needs; `records` decides how commands reach the store.
-
-    Raises `SettingsError`, `StoreError`.
-    """
-    set_up_logs(settings.log_level)
-    models, book = read_prices(settings)
-    store, locks = open_store(settings.database_url)
-    seed = Seed.from_mnemonic(settings.wallet_seed.get_secret_value())
-    ledger = Ledger(records(store), owner=f"process-{uuid4().hex}")
-    mints = Mints(
-        settings.cashu_mints,
-        seed,
-        connect_timeout_s=settings.mint_timeout_s,
-        timeout_s=settings.mint_timeout_s,
-    )
-    return House(
-        settings=settings,
-        store=store,
-        locks=locks,
-        ledger=ledger,
-        seed=seed,
-        mints=mints,
-        deposits=Deposits(ledger, mints, Sealer(seed.subkey(SEAL)), store.history),
-        refunds=Refunds(ledger, mints, store),
-        invoices=Invoices(ledger, mints, store, partial(_quote_key, seed)),
-        book=book,
-        models=models,
-    )
-
-
 def _auditor(house: House, told: Store, password: str) -> Auditor:
     thread = ThreadPool(1)
     return Auditor(
@@ -242,32 +182,6 @@ def _auditor(house: House, told: Store, password: str) -> Auditor:
         fixed_btc_usd=_fixed_rate(house.settings.btc_usd),
         public_url=house.settings.http_url,
     )
-
-
-def read_prices(settings: Settings) -> tuple[list[dict[str, Any]], PriceBook]:
-    """Return the models as they are listed, and the book that requests are charged by.
-
-    Raises `SettingsError` naming the file and what is wrong in it.
-    """
-    path = settings.models_file
-    try:
-        document = json.loads(path.read_text())
-        markup = Fraction(settings.exchange_fee) * Fraction(settings.upstream_provider_fee)
-        book = from_models_json(document, markup - 1)
-    except (OSError, ValueError, RecursionError, PricingError) as error:
-        raise SettingsError(f"MODELS_PATH: {path}: {error}") from error
-    if not settings.model_based_pricing:
-        book = fixed(
-            *(
-                Fraction(price)
-                for price in (
-                    settings.cost_per_request,
-                    settings.cost_per_1k_input_tokens,
-                    settings.cost_per_1k_output_tokens,
-                )
-            )
-        )
-    return entries_of(document), book
 
 
 def _doors(house: House) -> Doors:
@@ -315,6 +229,7 @@ def _doors(house: House) -> Doors:
             at_once=settings.rate_limit_concurrent,
             creations_per_minute=settings.rate_limit_create_rpm,
         ),
+        witness=house.metrics.count_request,
     )
 
 
@@ -329,6 +244,53 @@ def _about(settings: Settings, seed: Seed) -> About:
         onion_url=settings.onion_url,
         verifier_key=str(signing_key(settings, seed).verifier),
     )
+
+
+def _figures(house: House, told: Store) -> Figures:
+    return Figures(house.metrics, house.store, told, tuple(sheet.name for sheet in SHEETS))
+
+
+def _health(house: House) -> Health:
+    settings, store = house.settings, house.store
+
+    def log() -> str:
+        store.head()
+        return OK
+
+    def back_office() -> str:
+        return "nobody is in it" if house.locks.is_free(LEASE) else OK
+
+    def rate() -> str:
+        if settings.btc_usd is not None or not settings.model_based_pricing:
+            return OK
+        row = store.rate()
+        if row is None:
+            return "never observed"
+        age_s = (datetime.now(UTC) - row.at).total_seconds()
+        return OK if age_s <= settings.rate_stale_after_s else "stale"
+
+    def mints() -> str:
+        silent = [wallet.url for wallet in house.mints if not _answers(wallet)]
+        return f"silent: {', '.join(silent)}" if silent else OK
+
+    token = settings.metrics_token
+    return Health(
+        must={"store": log, "rate": rate},
+        may={"back_office": back_office, "mints": mints},
+        told=house.metrics.told,
+        token=token.get_secret_value() if token else "",
+    )
+
+
+def _answers(wallet: Wallet) -> bool:
+    """Tell whether a mint tells its keysets in time, or has told them just now."""
+    with gevent.Timeout(MINT_PATIENCE_S, exception=False):  # type: ignore[arg-type]
+        try:
+            wallet.keysets.fees("sat")
+        except GatewayError:
+            return False
+        return True
+    return False
 
 
 def _reconciliation(house: House) -> Reconciliation:
@@ -346,11 +308,6 @@ def _tidiness(settings: Settings) -> Tidiness:
 def _age_to_ask_at(settings: Settings) -> timedelta:
     """How old a token is before the mint is first asked about it."""
     return min(ASK_AGAIN_AFTER, timedelta(seconds=settings.refund_check_interval_s))
-
-
-def _quote_key(seed: Seed, invoice_id: UUID) -> bytes:
-    """Return the private key that the mint quote of an invoice is locked to (NUT-20)."""
-    return seed.subkey(b"quote:" + invoice_id.bytes)
 
 
 def _keep_alive(locks: Locks) -> None:

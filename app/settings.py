@@ -220,6 +220,9 @@ class Settings(BaseSettings):
     """What the house may spend a day on mints' fees, in sat, to swap small proofs for fewer and
     those of keysets that are no longer in use for new ones."""
 
+    metrics_token: SecretStr | None = None
+    """Who sends it as a bearer token may read /metrics. Without it only this machine may."""
+
     admin_password: SecretStr | None = None
     """Opens the auditor's view. Without it that view stays shut."""
 

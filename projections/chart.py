@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from domain.posting import postings
-from projections.daily import DAILY, WHOLES
+from projections.daily import DAILY, WHOLES, names
 from projections.journal import JOURNAL
 from projections.moments import day_of, start_of_day
 
@@ -128,6 +128,38 @@ def read_chart(source: Source, moment: datetime | None) -> tuple[int, dict[str, 
                     balances[arrow.source] -= arrow.amount_msat
                     balances[arrow.destination] += arrow.amount_msat
     return max(head, upto), {name: msat for name, msat in sorted(balances.items()) if msat}
+
+
+def read_totals(source: Source) -> dict[str, int]:
+    """Return what the house's accounts and each mint stand at, and all clients together.
+
+    The name of all clients' accounts of a kind has a star for the id. However many clients
+    there are, as many rows are read. Raises `NotToldError`.
+    """
+    head = source.head()
+    marks = ", ".join("?" * len(WHOLES))
+    balances: dict[str, int] = defaultdict(int)
+    with source.snapshot() as query:
+        upto = told_upto(query)
+        for account, amount in query(
+            "SELECT account, SUM(in_msat - out_msat) FROM daily"  # noqa: S608
+            f" WHERE account < 'client:' OR account >= 'client;' OR account IN ({marks})"
+            " GROUP BY account",
+            WHOLES,
+        ):
+            balances[account] += int(amount)
+    for page in source.log(upto, max(head, upto)):
+        for _, entry in page:
+            for arrow in postings(entry.event):
+                for name in names(arrow.source):
+                    balances[name] -= arrow.amount_msat
+                for name in names(arrow.destination):
+                    balances[name] += arrow.amount_msat
+    return {
+        name: balance_msat
+        for name, balance_msat in balances.items()
+        if name in WHOLES or not name.startswith("client:")
+    }
 
 
 def account_msat(source: Source, account: str, position: int) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from app.main import read_prices
+from app.house import read_prices
 from app.settings import MODELS_EXAMPLE, Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:

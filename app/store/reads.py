@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from eventsourcing.persistence import PersistenceError
@@ -37,7 +38,6 @@ from domain.guards import (
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
-    from datetime import datetime
     from uuid import UUID
 
     from eventsourcing.persistence import ApplicationRecorder
@@ -176,6 +176,12 @@ class Reads(ABC):
     def open_holds(self, owner: str) -> list[tuple[UUID, HoldRow]]:
         """Return the holds that the process `owner` has not ended."""
         return self._rows(OPEN_HOLD, "WHERE owner = ?", owner)
+
+    def holds_open(self) -> tuple[int, datetime | None]:
+        """Return how many holds are open, and since when the oldest of them is."""
+        with self.snapshot() as query:
+            count, oldest = query("SELECT COUNT(*), MIN(at) FROM open_hold")[0]
+        return count, datetime.fromisoformat(oldest) if isinstance(oldest, str) else oldest
 
     def hold_owners(self) -> list[str]:
         """Return the processes that have holds open."""

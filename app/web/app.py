@@ -22,6 +22,7 @@ from app.web.bearer import ApiKeys, Bearer
 from app.web.bodies import Bodies
 from app.web.models import Listing
 from app.web.ratelimits import Limits, RateLimits
+from app.web.visit import WITNESS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from app.cashier.quote import Quotes
     from app.cashier.refund import Refunds
     from app.cashier.ticket import Tickets
+    from app.logs import RequestLine
     from app.web.info import About
     from domain.guards import AccountRow
 
@@ -62,6 +64,7 @@ class Doors:
     body_bytes_max: int
     body_timeout_s: float
     limits: Limits = field(default_factory=Limits)
+    witness: Callable[[RequestLine], None] | None = None
 
 
 def create_web(doors: Doors) -> Flask:
@@ -70,6 +73,7 @@ def create_web(doors: Doors) -> Flask:
     # A redirect to the other spelling would carry a key to wherever `Host` says.
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
+    app.extensions[WITNESS] = doors.witness
     headers.attach(app)
     app.register_error_handler(Exception, problems.answer)
     _register(app, doors)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from http import HTTPStatus
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Protocol
 
 from flask import Blueprint, Response, request
@@ -86,12 +87,18 @@ class LoggedStream:
     closed through here: whoever is handed it closes it, read or not, and the hold ends.
     """
 
-    def __init__(self, stream: Stream, ended: Callable[[], None]) -> None:
+    def __init__(
+        self, stream: Stream, begun: Callable[[], None], ended: Callable[[], None]
+    ) -> None:
         self._stream = stream
+        self._begun = begun
         self._ended: Callable[[], None] | None = ended
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self._stream)
+        chunks = iter(self._stream)
+        first = next(chunks, b"")
+        self._begun()
+        return chain((first,), chunks)
 
     def close(self) -> None:
         try:
@@ -233,7 +240,7 @@ def streamed(status: int, headers: Mapping[str, str], stream: Stream, visit: Vis
         return Response(status=status)
     visit.ends_later = True
     return Response(
-        LoggedStream(stream, partial(visit.write_down, status)),
+        LoggedStream(stream, visit.begin_stream, partial(visit.write_down, status)),
         status,
         {**headers, **STREAM_HEADERS},
         direct_passthrough=True,

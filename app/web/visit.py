@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from flask import g, request
+from flask import current_app, g, request
 
 from app.logs import RequestLine, log_request
 from domain.identity import in_order
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CHANCE_BYTES = 10
+WITNESS = "tallystick.witness"
+"""Where the application keeps who is told of every request, once it has ended."""
 
 
 def new_request_id() -> UUID:
@@ -33,7 +35,8 @@ class Visit:
 
     `route` is spelled as we spell it, never as it was asked. `request_id` names the request
     in its headers, in the log and, if it is paid for, its hold. `ends_later` is set for a
-    stream, which is written down when it has ended; what is to be done then is `at_end`.
+    stream, which is written down when it has ended, and of which the time to its first chunk
+    is noted; what is to be done then is `at_end`.
     """
 
     method: str
@@ -46,10 +49,19 @@ class Visit:
     used_tokens: int = 0
     ends_later: bool = False
     at_end: list[Callable[[], object]] = field(default_factory=list)
+    first_chunk_ms: int | None = None
+    witness: Callable[[RequestLine], None] | None = None
 
     def use(self, tokens: int) -> None:
         """Note how many tokens the request has used, once that is known."""
         self.used_tokens = tokens
+
+    def begin_stream(self) -> None:
+        """Note that the first chunk is on its way."""
+        self.first_chunk_ms = self._passed_ms()
+
+    def _passed_ms(self) -> int:
+        return round((time.monotonic() - self.began_s) * 1000)
 
     def write_down(self, status: int) -> None:
         """Write the one line that operators see of the request, which has ended."""
@@ -60,12 +72,15 @@ class Visit:
             method=self.method,
             route=self.route,
             status=status,
-            duration_ms=round((time.monotonic() - self.began_s) * 1000),
+            duration_ms=self._passed_ms(),
+            first_chunk_ms=self.first_chunk_ms,
             account_id=None if self.account_id is None else str(self.account_id),
             model=self.model,
             charged_msat=self.charged_msat,
         )
         log_request(logger, line)
+        if self.witness is not None:
+            self.witness(line)
 
 
 def current_visit() -> Visit:
@@ -73,5 +88,9 @@ def current_visit() -> Visit:
     visit: Visit | None = g.get("visit")
     if visit is None:
         rule = request.url_rule
-        visit = g.visit = Visit(request.method, "none" if rule is None else rule.rule)
+        visit = g.visit = Visit(
+            request.method,
+            "none" if rule is None else rule.rule,
+            witness=current_app.extensions.get(WITNESS),
+        )
     return visit

@@ -1,0 +1,121 @@
+"""The parts that every process of the house has in common, built from the settings."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from app.cashier.deposit import Deposits
+from app.cashier.invoice import Invoices
+from app.cashier.refund import Refunds
+from app.gateways.mint.crypto import Seed
+from app.gateways.mint.mints import Mints
+from app.gateways.mint.seal import Sealer
+from app.logs import set_up_logs
+from app.metrics import Metrics
+from app.sealing.sign import SigningKey
+from app.settings import Settings, SettingsError
+from app.store.opening import Store, open_store
+from domain.errors import PricingError
+from domain.ledger import Ledger, Record
+from domain.price_list import entries_of, fixed, from_models_json
+from projections.checkpoint import origin_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from uuid import UUID
+
+    from app.store.locks import Locks
+    from domain.pricing import PriceBook
+
+SEAL, CHECKPOINTS = b"sealed proofs", b"checkpoints"
+
+
+@dataclass(frozen=True)
+class House:
+    """The parts that workers and the back office have in common."""
+
+    settings: Settings
+    store: Store
+    locks: Locks
+    ledger: Ledger
+    seed: Seed
+    mints: Mints
+    deposits: Deposits
+    refunds: Refunds
+    invoices: Invoices
+    book: PriceBook
+    models: list[dict[str, Any]]
+    metrics: Metrics
+
+
+def build(settings: Settings, records: Callable[[Store], Record]) -> House:
+    """Build what everybody needs; `records` decides how commands reach the store.
+
+    Raises `SettingsError`, `StoreError`.
+    """
+    set_up_logs(settings.log_level)
+    models, book = read_prices(settings)
+    store, locks = open_store(settings.database_url)
+    seed = Seed.from_mnemonic(settings.wallet_seed.get_secret_value())
+    ledger = Ledger(records(store), owner=f"process-{uuid4().hex}")
+    mints = Mints(
+        settings.cashu_mints,
+        seed,
+        connect_timeout_s=settings.mint_timeout_s,
+        timeout_s=settings.mint_timeout_s,
+    )
+    return House(
+        settings=settings,
+        store=store,
+        locks=locks,
+        ledger=ledger,
+        seed=seed,
+        mints=mints,
+        deposits=Deposits(ledger, mints, Sealer(seed.subkey(SEAL)), store.history),
+        refunds=Refunds(ledger, mints, store),
+        invoices=Invoices(ledger, mints, store, partial(_quote_key, seed)),
+        book=book,
+        models=models,
+        metrics=Metrics(),
+    )
+
+
+def signing_key(settings: Settings, seed: Seed) -> SigningKey:
+    """Return the key for checkpoints and receipts; its `verifier` is for everybody to know."""
+    return SigningKey(seed.subkey(CHECKPOINTS), origin_of(settings.http_url, settings.name))
+
+
+def read_prices(settings: Settings) -> tuple[list[dict[str, Any]], PriceBook]:
+    """Return the models as they are listed, and the book that requests are charged by.
+
+    Raises `SettingsError` naming the file and what is wrong in it.
+    """
+    path = settings.models_file
+    try:
+        document = json.loads(path.read_text())
+        markup = Fraction(settings.exchange_fee) * Fraction(settings.upstream_provider_fee)
+        book = from_models_json(document, markup - 1)
+    except (OSError, ValueError, RecursionError, PricingError) as error:
+        raise SettingsError(f"MODELS_PATH: {path}: {error}") from error
+    if not settings.model_based_pricing:
+        book = fixed(
+            *(
+                Fraction(price)
+                for price in (
+                    settings.cost_per_request,
+                    settings.cost_per_1k_input_tokens,
+                    settings.cost_per_1k_output_tokens,
+                )
+            )
+        )
+    return entries_of(document), book
+
+
+def _quote_key(seed: Seed, invoice_id: UUID) -> bytes:
+    """Return the private key that the mint quote of an invoice is locked to (NUT-20)."""
+    return seed.subkey(b"quote:" + invoice_id.bytes)
