@@ -62,7 +62,7 @@ test-clients: $(INSTALLED) ## OpenAI's SDKs, wallets, a browser and others again
 fmt: $(INSTALLED) ## format, mend what lint can mend, write .env.example anew
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format --quiet .
-	@$(BIN)/python -c 'from app.settings import env_example; print(env_example(), end="")' \
+	@$(BIN)/python -c 'from app.environment import env_example; print(env_example(), end="")' \
 	  > .env.example.new && mv .env.example.new .env.example
 
 .PHONY: lock

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.multiprocess import mark_process_dead
 
+from app.environment import SettingsError, load_settings
 from app.logs import log_config
 from app.metrics import SHARED
-from app.settings import SettingsError, load_settings
 from app.web.line import Patience
 from app.web.worker import PatientWorker
 

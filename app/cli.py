@@ -8,12 +8,13 @@ from contextlib import closing
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
 from app import accounts, backup
 from app.accounts import layout_option
+from app.environment import SettingsError, load_settings
 from app.gateways.mint.crypto import Seed
 from app.house import signing_key
 from app.logs import set_up_logs
@@ -36,7 +37,6 @@ from app.sealing.check import check as check_seals
 from app.sealing.check import verifies
 from app.sealing.prove import NotSealedError, Proofs
 from app.sealing.sign import follow as follow_seals
-from app.settings import Settings, SettingsError, load_settings
 from app.store.errors import StoreError
 from app.store.seals import Seals
 from app.terminal import Progress, database_option, open_store_or_exit
@@ -49,6 +49,9 @@ from projections.moments import MomentError
 from projections.receipt import LENGTH_MAX as RECEIPT_LENGTH_MAX
 from projections.receipt import ReceiptError, opened
 from projections.sheets import SHEETS
+
+if TYPE_CHECKING:
+    from app.settings import Settings
 
 STOP_WITHIN_S = 3700.0
 """Longer than gunicorn's own time to drain: streams that run are allowed to end."""

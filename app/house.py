@@ -12,13 +12,13 @@ from uuid import uuid4
 from app.cashier.deposit import Deposits
 from app.cashier.invoice import Invoices
 from app.cashier.refund import Refunds
+from app.environment import SettingsError
 from app.gateways.mint.crypto import Seed
 from app.gateways.mint.mints import Mints
 from app.gateways.mint.seal import Sealer
 from app.logs import set_up_logs
 from app.metrics import Metrics
 from app.sealing.sign import SigningKey
-from app.settings import Settings, SettingsError
 from app.store.opening import Store, open_store
 from domain.errors import PricingError
 from domain.ledger import Ledger, Record
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from uuid import UUID
 
+    from app.settings import Settings
     from app.store.locks import Locks
     from domain.pricing import PriceBook
 

@@ -22,6 +22,7 @@ from app.cashier.route import Route
 from app.cashier.sizing import TokenSizes
 from app.cashier.swap import Swaps, Tidiness
 from app.cashier.ticket import Tickets
+from app.environment import load_settings
 from app.figures import Figures
 from app.gateways.errors import GatewayError
 from app.gateways.exchange import Exchange
@@ -31,7 +32,6 @@ from app.jobs import LEASE, BackOffice, Job
 from app.sealing.prove import Proofs
 from app.sealing.receipts import Receipts
 from app.sealing.sign import Sealing
-from app.settings import Settings, load_settings
 from app.store.opening import Store, open_store
 from app.store.seals import Seals
 from app.store.threads import beside_the_hub, in_groups, one_by_one
@@ -61,6 +61,7 @@ if TYPE_CHECKING:
 
     from app.gateways.mint.crypto import Seed
     from app.gateways.mint.wallet import Wallet
+    from app.settings import Settings
     from app.store.locks import Locks
 
 KEEP_EVERY_S = 5.0

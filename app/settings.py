@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import textwrap
 from decimal import Decimal
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Literal
 
 from mnemonic import Mnemonic
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
+from app.urls import is_loopback, normalised_url
 
-PORT_OF_SCHEME = {"http": 80, "https": 443}
 SEED_WORDS = (12, 15, 18, 21, 24)
 MAKE_A_SEED = (
     "make one with: .venv/bin/python -c "
@@ -25,10 +21,6 @@ MAKE_A_SEED = (
 ADMIN_PASSWORD_LENGTH_MIN = 12
 MODELS_DEFAULT = Path("models.json")
 MODELS_EXAMPLE = Path(__file__).parent.parent / "models.example.json"
-LINE_LENGTH = 96
-ENV_EXAMPLE_HEAD = """\
-# Every setting of the house. Copy this file to .env and fill in what has no value; what is
-# commented out shows its default. The environment goes before this file."""
 
 # Decimals are exact where a float would not be; the digits are limited so that no setting
 # can make a number of a million digits out of `1e999999`.
@@ -36,10 +28,6 @@ Sats = Annotated[Decimal, Field(ge=0, max_digits=24, decimal_places=12)]
 Factor = Annotated[Decimal, Field(ge=1, le=100, max_digits=14, decimal_places=12)]
 Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
-
-
-class SettingsError(Exception):
-    """Settings are missing or make no sense; the message has one line for each of them."""
 
 
 class Settings(BaseSettings):
@@ -305,96 +293,3 @@ class Settings(BaseSettings):
         if value and len(value.get_secret_value()) < ADMIN_PASSWORD_LENGTH_MIN:
             raise ValueError(f"must have at least {ADMIN_PASSWORD_LENGTH_MIN} characters")
         return value
-
-
-def load_settings(env_file: Path | None = Path(".env")) -> Settings:
-    """Read the environment, and `env_file` for what is not in it.
-
-    Raises `SettingsError` with one line for each fault: the variable, what is wrong with it,
-    what it is for. No line repeats a value, which may be a secret.
-    """
-    try:
-        return Settings(_env_file=env_file)
-    except ValidationError as error:
-        faults = error.errors(include_url=False, include_input=False)
-        raise SettingsError("\n".join(fault_line(fault) for fault in faults)) from None
-
-
-def fault_line(fault: ErrorDetails) -> str:
-    """Say in one line which variable is at fault, what is wrong and what it is for."""
-    field = str(fault["loc"][0])
-    purpose = _one_line(field).partition(". ")[0].rstrip(".")
-    return f"{field.upper()} {_what_is_wrong(fault)}. ({purpose}.)"
-
-
-def _what_is_wrong(fault: ErrorDetails) -> str:
-    if fault["type"] == "missing":
-        hint = f"; {MAKE_A_SEED}" if fault["loc"][0] == "wallet_seed" else ""
-        return f"is missing; set it in the environment or in .env{hint}"
-    if fault["type"] == "value_error":
-        return str(fault["ctx"]["error"])
-    before, should, after = fault["msg"].partition("should ")
-    return should + after if should else before
-
-
-def _one_line(field: str) -> str:
-    return " ".join((Settings.model_fields[field].description or "").split())
-
-
-def env_example() -> str:
-    """Describe every setting in the form of a `.env` file; what has a default is commented out.
-
-    This is what `.env.example` holds, so that neither can know a setting the other does not.
-    """
-    blocks = [ENV_EXAMPLE_HEAD]
-    for field, info in Settings.model_fields.items():
-        about = textwrap.fill(
-            _one_line(field), LINE_LENGTH, initial_indent="# ", subsequent_indent="# "
-        )
-        assignment = f"{field.upper()}={_as_text(info.get_default())}"
-        blocks.append(f"{about}\n{assignment if info.is_required() else '# ' + assignment}")
-    return "\n\n".join(blocks) + "\n"
-
-
-def _as_text(default: Any) -> str:
-    if isinstance(default, bool):
-        return str(default).lower()
-    if isinstance(default, tuple):
-        return ",".join(map(str, default))
-    return "" if default is None or repr(default) == "PydanticUndefined" else str(default)
-
-
-def normalised_url(text: str) -> str:
-    """Write a URL in one way: lower case, no default port, no slash at the end.
-
-    Raises `ValueError` if it is not plain http or https. Its message does not repeat the URL.
-
-    >>> normalised_url("HTTPS://Mint.Example:443/Bitcoin/")
-    'https://mint.example/Bitcoin'
-    """
-    try:
-        parts = urlsplit(text.strip())
-        port = parts.port
-    except ValueError:
-        raise ValueError("must be a URL") from None
-    if parts.scheme not in PORT_OF_SCHEME or not parts.hostname:
-        raise ValueError("must be a URL that begins with https:// or http://")
-    if "@" in parts.netloc or parts.query or parts.fragment:
-        raise ValueError("must be a URL without user, query and fragment")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    if port not in {None, PORT_OF_SCHEME[parts.scheme]}:
-        host = f"{host}:{port}"
-    return f"{parts.scheme}://{host}{parts.path.rstrip('/')}"
-
-
-def is_loopback(url: str) -> bool:
-    """Tell whether `url` names this very machine: `localhost` or a loopback address.
-
-    >>> is_loopback("http://127.0.0.1:3338"), is_loopback("http://10.0.0.1:3338")
-    (True, False)
-    """
-    host = urlsplit(url).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

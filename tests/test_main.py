@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from app.environment import SettingsError, load_settings
 from app.house import read_prices
-from app.settings import MODELS_EXAMPLE, Settings, SettingsError, load_settings
+from app.settings import MODELS_EXAMPLE, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +30,7 @@ print(client.get("/v1/models").status_code, client.get("/v1/info").status_code)
 OPEN_OFFICES = """
 import json, os
 from app.main import create_back_office
-from app.settings import load_settings
+from app.environment import load_settings
 def jobs():
     return [job.name for job in create_back_office(load_settings(env_file=None))._jobs]
 asking = jobs()

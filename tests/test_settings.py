@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from app.settings import MODELS_EXAMPLE, Settings, SettingsError, env_example, load_settings
+from app.environment import SettingsError, env_example, load_settings
+from app.settings import MODELS_EXAMPLE, Settings
 
 ROOT = Path(__file__).parent.parent
 # The first test vector of BIP-39; it holds no money.

@@ -1,0 +1,80 @@
+"""Settings read from the environment and from `.env`, and what is said when they are wrong."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from app.settings import MAKE_A_SEED, Settings
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+LINE_LENGTH = 96
+ENV_EXAMPLE_HEAD = """\
+# Every setting of the house. Copy this file to .env and fill in what has no value; what is
+# commented out shows its default. The environment goes before this file."""
+
+
+class SettingsError(Exception):
+    """Settings are missing or make no sense; the message has one line for each of them."""
+
+
+def load_settings(env_file: Path | None = Path(".env")) -> Settings:
+    """Read the environment, and `env_file` for what is not in it.
+
+    Raises `SettingsError` with one line for each fault: the variable, what is wrong with it,
+    what it is for. No line repeats a value, which may be a secret.
+    """
+    try:
+        return Settings(_env_file=env_file)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_input=False)
+        raise SettingsError("\n".join(fault_line(fault) for fault in faults)) from None
+
+
+def fault_line(fault: ErrorDetails) -> str:
+    """Say in one line which variable is at fault, what is wrong and what it is for."""
+    field = str(fault["loc"][0])
+    purpose = _one_line(field).partition(". ")[0].rstrip(".")
+    return f"{field.upper()} {_what_is_wrong(fault)}. ({purpose}.)"
+
+
+def _what_is_wrong(fault: ErrorDetails) -> str:
+    if fault["type"] == "missing":
+        hint = f"; {MAKE_A_SEED}" if fault["loc"][0] == "wallet_seed" else ""
+        return f"is missing; set it in the environment or in .env{hint}"
+    if fault["type"] == "value_error":
+        return str(fault["ctx"]["error"])
+    before, should, after = fault["msg"].partition("should ")
+    return should + after if should else before
+
+
+def _one_line(field: str) -> str:
+    return " ".join((Settings.model_fields[field].description or "").split())
+
+
+def env_example() -> str:
+    """Describe every setting in the form of a `.env` file; what has a default is commented out.
+
+    This is what `.env.example` holds, so that neither can know a setting the other does not.
+    """
+    blocks = [ENV_EXAMPLE_HEAD]
+    for field, info in Settings.model_fields.items():
+        about = textwrap.fill(
+            _one_line(field), LINE_LENGTH, initial_indent="# ", subsequent_indent="# "
+        )
+        assignment = f"{field.upper()}={_as_text(info.get_default())}"
+        blocks.append(f"{about}\n{assignment if info.is_required() else '# ' + assignment}")
+    return "\n\n".join(blocks) + "\n"
+
+
+def _as_text(default: Any) -> str:
+    if isinstance(default, bool):
+        return str(default).lower()
+    if isinstance(default, tuple):
+        return ",".join(map(str, default))
+    return "" if default is None or repr(default) == "PydanticUndefined" else str(default)
