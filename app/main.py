@@ -219,6 +219,7 @@ def _doors(house: House) -> Doors:
         find_invoice=partial(find_invoice, house.store),
         quotes=quotes,
         account=house.store.account,
+        history=house.store.history,
         token_fee_ppk=sizes.fee_ppk,
         about=_about(settings, house.seed),
         key_secret=house.seed.subkey(API_KEYS),

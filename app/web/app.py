@@ -22,6 +22,7 @@ from app.web.bearer import ApiKeys, Bearer
 from app.web.bodies import Bodies
 from app.web.models import Listing
 from app.web.ratelimits import Limits, RateLimits
+from app.web.repeats import Repeats
 from app.web.visit import WITNESS
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from app.cashier.ticket import Tickets
     from app.logs import RequestLine
     from app.web.info import About
+    from domain.event import Entry
     from domain.guards import AccountRow
 
 WALLET_BYTES_MAX = 256 * 1024
@@ -45,9 +47,9 @@ WALLET_BYTES_MAX = 256 * 1024
 class Doors:
     """What the doors lead to.
 
-    `account` reads what an account has, `find_invoice` which invoice a BOLT11 text is of;
-    API keys are derived from `key_secret`, 32 bytes. `token_fee_ppk` is what mints take of a
-    proof.
+    `account` reads what an account has, `history` what has become of a movement,
+    `find_invoice` which invoice a BOLT11 text is of; API keys are derived from `key_secret`,
+    32 bytes. `token_fee_ppk` is what mints take of a proof.
     """
 
     deposits: Deposits
@@ -58,6 +60,7 @@ class Doors:
     find_invoice: Callable[[str], UUID | None]
     quotes: Quotes
     account: Callable[[UUID], AccountRow | None]
+    history: Callable[[UUID], list[Entry]]
     token_fee_ppk: Callable[[], int]
     about: About
     key_secret: bytes = field(repr=False)
@@ -88,7 +91,9 @@ def _register(app: Flask, doors: Doors) -> None:
     keys = ApiKeys(doors.key_secret)
     rates = RateLimits(doors.limits)
     rates.attach(app)
-    app.register_blueprint(proxy.blueprint(bearer, doors.charges, till, bodies, rates))
+    repeats = Repeats(doors.charges.serve, doors.history)
+    paid = proxy.blueprint(bearer, doors.charges, till, bodies, rates, repeats)
+    app.register_blueprint(paid)
     app.register_blueprint(xcashu.blueprint(till))
     rooms = balance.blueprint(
         balance.Balance(

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from app.cashier.charge import Charges
     from app.web.bearer import Bearer
     from app.web.ratelimits import RateLimits
+    from app.web.repeats import Repeats
 
 # What clients of the API may look for, told from addresses that are nobody's.
 NOT_OFFERED = (
@@ -119,9 +120,11 @@ class Proxy:
         till: Till,
         bodies: Bodies,
         rates: RateLimits,
+        repeats: Repeats,
     ) -> None:
         self._bearer = bearer
         self._rates = rates
+        self._repeats = repeats
         self._charges = charges
         self._till = till
         self._bodies = bodies
@@ -145,7 +148,7 @@ class Proxy:
             current_visit().request_id = hold_of_request(account_id, name)
         call = call_of(path, asked(path, self._bodies), account_id)
         self._rates.weigh(call.document, call.prompt_bytes)
-        served = self._charges.serve(call) if name is None else self._tried(call, name)
+        served = self._repeats.serve(call, key) if name is None else self._tried(call, name)
         return handed_on(served, current_visit())
 
     def _tried(self, call: Call, name: str) -> Served:
@@ -166,10 +169,15 @@ class Proxy:
 
 
 def blueprint(
-    bearer: Bearer, charges: Charges, till: Till, bodies: Bodies, rates: RateLimits
+    bearer: Bearer,
+    charges: Charges,
+    till: Till,
+    bodies: Bodies,
+    rates: RateLimits,
+    repeats: Repeats,
 ) -> Blueprint:
     """Return the paid routes, with `/v1` before them and without it."""
-    proxy = Proxy(bearer, charges, till, bodies, rates)
+    proxy = Proxy(bearer, charges, till, bodies, rates, repeats)
     routes = Blueprint("proxy", __name__)
     for path in PATHS:
         for rule in (f"/v1{path}", path):

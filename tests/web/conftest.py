@@ -256,6 +256,7 @@ def house(
         find_invoice=partial(find_invoice, store),
         quotes=quotes,
         account=store.account,
+        history=store.history,
         token_fee_ppk=sizes.fee_ppk,
         about=about(mint.url),
         key_secret=seed.subkey(b"api keys"),
