@@ -200,7 +200,15 @@ def _doors(house: House) -> Doors:
         read_timeout_s=settings.upstream_read_timeout_s,
         connections_max=UPSTREAM_CONNECTIONS_MAX,
     )
-    routes = (Route(DEFAULT_PROVIDER, house.book, upstream, house.models),)
+    markup = format(settings.exchange_fee * settings.upstream_provider_fee, "f")
+    route = Route(
+        DEFAULT_PROVIDER,
+        house.book,
+        upstream,
+        house.models,
+        markup=markup if settings.upstream_cost else "",
+    )
+    routes = (route,)
     quotes = Quotes(lambda: routes, rates)
     policy = Policy(
         settings.missing_usage,
@@ -208,7 +216,7 @@ def _doors(house: House) -> Doors:
         settings.upstream_attempts_max,
         settings.failover_s,
     )
-    charges = Charges(house.ledger, quotes, policy)
+    charges = Charges(house.ledger, quotes, policy, account=house.store.account)
     sizes = TokenSizes(house.mints)
     return Doors(
         deposits=house.deposits,

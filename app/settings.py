@@ -85,6 +85,11 @@ class Settings(BaseSettings):
     upstream_provider_fee: Factor = Decimal("1.05")
     """What the house earns on the upstream's price, as a factor on it."""
 
+    upstream_cost: bool = False
+    """Whether a request costs what the upstream itself asks for it, if it says so (OpenRouter's
+    usage.cost), with the two factors above, unless that is more than was held. If not, and
+    wherever it does not say so, the price list decides."""
+
     btc_usd: Annotated[Decimal, Field(gt=0, max_digits=24, decimal_places=8)] | None = None
     """A fixed price of one bitcoin in USD. Without it the median of public sources is taken."""
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from app.cashier.costs import PROVIDER_HEADER, cost_document, cost_headers, told
+from app.cashier.costs import PROVIDER_HEADER, cost_headers, told
 from app.cashier.meter import StreamMeter
 from app.cashier.paths import MESSAGES, PATHS
 from app.cashier.stream import MeteredStream
@@ -82,7 +82,7 @@ def settled(body: bytes, path: str, bill: Bill) -> tuple[bytes, dict[str, str]]:
     if cost is None:
         return body, {}
     if isinstance(document, dict):
-        body = told(document, cost_document(cost, usage, bill.rate, bill.provider))
+        body = told(document, bill.told(cost, usage))
     return body, cost_headers(cost, bill.rate)
 
 

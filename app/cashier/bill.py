@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import gevent
 
+from app.cashier.costs import cost_document
 from app.cashier.usage import estimate
 from app.store.errors import StoreError
 from domain.cost import Cost
@@ -22,12 +23,19 @@ if TYPE_CHECKING:
     from app.cashier.quote import Try
     from app.cashier.route import Route
     from domain.bounds import Usage
+    from domain.guards import AccountRow
     from domain.ledger import Ledger
     from domain.pricing import MsatPerUsd
 
 RETRY_FIRST_S, RETRY_MAX_S = 0.2, 30.0
 
 MissingUsage = Literal["estimate", "max", "free"]
+
+
+class Account(Protocol):
+    """Reads what an account has, None if it never had anything."""
+
+    def __call__(self, account_id: UUID, /) -> AccountRow | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +87,15 @@ class Bill:
     """One hold and its one end; ending it twice does nothing."""
 
     def __init__(
-        self, ledger: Ledger, call: Call, tries: Sequence[Try], policy: Policy
+        self,
+        ledger: Ledger,
+        call: Call,
+        tries: Sequence[Try],
+        policy: Policy,
+        account: Account | None = None,
     ) -> None:
         self._ledger = ledger
+        self._account = account
         self._call = call
         self._policy = policy
         self._ended = False
@@ -148,12 +162,24 @@ class Bill:
         """Charge for an answer that was delivered; `None` if it is on the house."""
         if usage is None:
             return self._charge_without_usage(delivered_characters)
-        # What upstreams do not report, the request itself has told.
-        asked_for = self._bounds.images
-        usage = replace(usage, images=min(usage.images or asked_for, asked_for))
+        usage = self._completed(usage)
+        asked = replace(usage, markup=self.route.markup)
+        if usage.upstream_usd and self.route.markup and self.rate is not None:
+            cost = self._quote.tariff.cost(asked)
+            # More than an honest upstream could ask is not believed: the list decides.
+            if cost.total <= self._quote.tariff.ceiling(self._bounds):
+                self._end(cost, asked)
+                return cost
+        usage = replace(usage, upstream_usd="")
         cost = self._quote.tariff.cost(usage)
         self._end(cost, usage)
         return cost
+
+    def told(self, cost: Cost, usage: Usage | None) -> dict[str, object]:
+        """Return what to tell the client of `cost`, once it is charged."""
+        row = self._account(self._call.account_id) if self._account else None
+        left_msat = None if row is None else row.available_msat
+        return cost_document(cost, usage, self.rate, self.provider, left_msat)
 
     def release(self, reason: str) -> None:
         """Give everything back: nothing was delivered."""
@@ -165,9 +191,18 @@ class Bill:
                 )
             )
 
+    def _completed(self, usage: Usage) -> Usage:
+        """Return a usage with what upstreams do not report: the request itself tells it."""
+        asked_for = self._bounds.images
+        return replace(
+            usage,
+            images=min(usage.images or asked_for, asked_for),
+            image_size=self._bounds.image_size,
+        )
+
     def _charge_without_usage(self, delivered_characters: int) -> Cost | None:
         guess = estimate(self._call.prompt_bytes, delivered_characters)
-        guess = replace(guess, images=self._bounds.images)
+        guess = self._completed(guess)
         if self._policy.missing_usage == "free":
             self.release("usage unknown")
             return None

@@ -24,6 +24,7 @@ from app.gateways.upstream import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from app.cashier.bill import Account
     from app.cashier.quote import Quotes
     from app.gateways.errors import GatewayError
     from domain.ledger import Ledger
@@ -43,8 +44,10 @@ class Charges:
         quotes: Quotes,
         policy: Policy,
         clock: Callable[[], float] = time.monotonic,
+        account: Account | None = None,
     ) -> None:
         self._ledger = ledger
+        self._account = account
         self._quotes = quotes
         self._policy = policy
         self._clock = clock
@@ -59,7 +62,8 @@ class Charges:
         nothing, everything is given back.
         """
         tries = tries_of(self._quotes, call.path, call.model, call.document, call.prompt_bytes)
-        bill = Bill(self._ledger, call, awake(tries, self._policy.attempts_max), self._policy)
+        tries = awake(tries, self._policy.attempts_max)
+        bill = Bill(self._ledger, call, tries, self._policy, self._account)
         bill.hold()
         try:
             return self._forward(call, bill)

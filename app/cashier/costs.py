@@ -18,14 +18,19 @@ if TYPE_CHECKING:
 
 USD_DECIMALS = 12
 PROVIDER, PROVIDER_HEADER = "provider", "x-routstr-provider"
+REMAINING = "remaining_balance_msats"
 # Beside the usage these are told already, by the names of its dialect.
 TOKENS = frozenset({"input_tokens", "output_tokens"})
 
 
 def cost_document(
-    cost: Cost, usage: Usage | None, rate: MsatPerUsd | None, provider: str = ""
+    cost: Cost,
+    usage: Usage | None,
+    rate: MsatPerUsd | None,
+    provider: str = "",
+    remaining_msat: int | None = None,
 ) -> dict[str, object]:
-    """Return what a request cost, as existing clients read it, and who served it.
+    """Return what a request cost, as existing clients read it, who served it, what is left.
 
     The cache's amounts are parts of `input_msats`. Dollars are told where there is a rate:
     as a number, which is for showing only and charged by nobody.
@@ -47,6 +52,8 @@ def cost_document(
         document["output_tokens"] = usage.completion_tokens
     if provider:
         document[PROVIDER] = provider
+    if remaining_msat is not None:
+        document[REMAINING] = remaining_msat
     return document
 
 
@@ -74,21 +81,28 @@ def usd(amount: Msat, rate: MsatPerUsd) -> str:
     return f"{whole}.{decimals:0{USD_DECIMALS}}".rstrip("0").removesuffix(".")
 
 
-def add_cost(document: dict[str, Any], cost: Mapping[str, object]) -> None:
-    """Put the `cost` of an answer, or of the last event of one, beside and inside its usage."""
-    cost = dict(cost)
+def add_cost(document: dict[str, Any], told: Mapping[str, object]) -> None:
+    """Put the cost of an answer, or of the last event of one, wherever clients look for it.
+
+    That is beside and inside its usage, and under `metadata.routstr`.
+    """
+    cost = dict(told)
     # Ours, in place of what an upstream says of those behind it.
-    provider = cost.pop(PROVIDER, None)
+    provider, remaining_msat = cost.pop(PROVIDER, None), cost.pop(REMAINING, None)
     if provider is not None:
         document[PROVIDER] = provider
     document["cost"] = cost
+    within = {name: value for name, value in cost.items() if name not in TOKENS}
+    total_msat = cost.get("total_msats")
+    cost_sat = -(-total_msat // MSAT_PER_SAT) if isinstance(total_msat, int) else None
+    left = {} if remaining_msat is None else {REMAINING: remaining_msat}
     for holder in (document, document.get("response")):
         if isinstance(holder, dict) and isinstance(holder.get("usage"), dict):
-            within = {name: value for name, value in cost.items() if name not in TOKENS}
-            holder["usage"]["cost"] = within
-            total_msat = cost.get("total_msats")
-            if isinstance(total_msat, int):
-                holder["usage"]["cost_sats"] = -(-total_msat // MSAT_PER_SAT)
+            holder["usage"] |= {"cost": within, "cost_sats": cost_sat, **left}
+    metadata = document.get("metadata") or {}
+    if isinstance(metadata, dict):
+        noted = {**cost, "sats_cost": cost_sat, **left}
+        document["metadata"] = {**metadata, "routstr": {"cost": noted}}
 
 
 def told(document: dict[str, Any], cost: Mapping[str, object]) -> bytes:

@@ -74,6 +74,11 @@ class StreamMeter:
         """Tell whether the usage was told to its end."""
         return self.usage is not None and not self._is_partial
 
+    @property
+    def tells_cost(self) -> bool:
+        """Tell whether there is a place in the stream for what it has cost."""
+        return self._is_anthropic or self._usage_invited or bool(self._last_event)
+
     def used(self) -> Usage | None:
         """Return the usage; what was written is estimated while only its start was told."""
         if self.usage is None or not self._is_partial:

@@ -25,8 +25,10 @@ class Route:
 
     `name` is what charges and clients know it by; `book` holds the prices that clients pay
     on it, its fee included. `entries` are its models as they are listed. Of routes that
-    cost the same, the one of the lowest `priority` is asked first. What stays the same when
-    other settings of the provider change, `upstream` and `breaker`, is handed in.
+    cost the same, the one of the lowest `priority` is asked first. Where a `markup` is
+    given, a decimal, the provider's own word on what a request has cost is charged, times
+    that. What stays the same when other settings of the provider change, `upstream` and
+    `breaker`, is handed in.
     """
 
     def __init__(
@@ -38,8 +40,10 @@ class Route:
         *,
         priority: int = 0,
         breaker: Breaker | None = None,
+        markup: str = "",
     ) -> None:
         self.name = name
+        self.markup = markup
         self.book = book
         self.upstream = upstream
         self.priority = priority

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Self
 
-from app.cashier.costs import cost_document, cost_headers
+from app.cashier.costs import cost_headers
 from app.gateways.upstream import UpstreamAnswer, UpstreamBrokenError
 
 if TYPE_CHECKING:
@@ -80,10 +80,9 @@ class MeteredStream:
             return meter.tail(None)
         usage = meter.used()
         cost = self._charged(usage, meter.delivered_text_characters)
-        if cost is None:
+        if cost is None or not meter.tells_cost:
             return meter.tail(None)
-        bill = self._bill
-        return meter.tail(cost_document(cost, usage, bill.rate, bill.provider))
+        return meter.tail(self._bill.told(cost, usage))
 
     def _is_empty(self) -> bool:
         usage = self._meter.usage

@@ -63,13 +63,34 @@ def test_without_usage_no_tokens_are_told() -> None:
     assert document["cache_read_input_tokens"] == 0
 
 
-def test_an_answer_has_it_beside_and_inside_its_usage() -> None:
+def test_an_answer_has_it_wherever_clients_look() -> None:
     cost = cost_document(COST, USAGE, RATE)
 
     document = json.loads(told({"usage": {"prompt_tokens": 70}}, cost))
 
     usage = {"prompt_tokens": 70, "cost": WITHIN, "cost_sats": 2}
-    assert document == {"usage": usage, "cost": cost}
+    metadata = {"routstr": {"cost": {**cost, "sats_cost": 2}}}
+    assert document == {"usage": usage, "cost": cost, "metadata": metadata}
+
+
+def test_who_served_and_what_is_left_have_their_own_places() -> None:
+    cost = cost_document(COST, USAGE, RATE, "main", 5_000)
+    answer = {"usage": {}, "metadata": {"mine": "kept"}, "provider": "theirs"}
+
+    document = json.loads(told(answer, cost))
+
+    assert document["provider"] == "main"
+    assert document["usage"]["remaining_balance_msats"] == 5_000
+    assert document["metadata"]["mine"] == "kept"
+    assert document["metadata"]["routstr"]["cost"]["remaining_balance_msats"] == 5_000
+    assert document["metadata"]["routstr"]["cost"]["total_msats"] == 1_001
+    assert "remaining_balance_msats" not in document["cost"]
+
+
+def test_metadata_that_is_something_else_is_left_alone() -> None:
+    document = json.loads(told({"metadata": "mine"}, cost_document(COST, USAGE, RATE)))
+
+    assert document["metadata"] == "mine"
 
 
 @pytest.mark.parametrize(

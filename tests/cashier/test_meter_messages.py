@@ -99,7 +99,9 @@ def test_the_cost_stands_before_the_last_event() -> None:
     cost, stop = tail.split(b"\n\n", 1)
     name, data = cost.split(b"\ndata: ")
     assert (name, stop) == (b"event: cost", STOP)
-    assert json.loads(data) == {"type": "ping", "cost": COST}
+    document = json.loads(data)
+    assert (document["type"], document["cost"]) == ("ping", COST)
+    assert document["metadata"]["routstr"]["cost"]["sats_cost"] == 1
 
 
 def test_without_a_cost_nothing_is_added() -> None:

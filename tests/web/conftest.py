@@ -56,6 +56,8 @@ OWNER = "test-process"
 BODY_BYTES_MAX = 64 * 1024
 BODY_TIMEOUT_S = 0.2
 UPSTREAM_KEY = "sk-upstream-secret"
+# What an upstream asks by itself is charged with a tenth of it on top.
+MARKUP = "1.1"
 SIGNING_KEY = SigningKey(bytes(range(32)), "house.example")
 # With one bitcoin at 100,000 dollars, a millionth of a dollar is a msat: a token in costs
 # 1 msat, a token out 2 msat, and the house asks no more than the upstream.
@@ -233,9 +235,9 @@ def house(
     deposits = Deposits(ledger, mints, sealer, store.history, lambda _: None)
     refunds = Refunds(ledger, mints, store, lambda _: None)
     book = from_models_json({"models": MODELS}, Fraction(0))
-    routes = (Route("test", book, gateway, MODELS),)
+    routes = (Route("test", book, gateway, MODELS, markup=MARKUP),)
     quotes = Quotes(lambda: routes, rates)
-    charges = Charges(ledger, quotes, Policy("estimate", drain_s=5))
+    charges = Charges(ledger, quotes, Policy("estimate", drain_s=5), account=store.account)
     sizes = TokenSizes(mints)
     # As if every look at an invoice came a minute after the one before.
     minutes = itertools.count(0, 60)
