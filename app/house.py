@@ -11,8 +11,12 @@ from uuid import uuid4
 
 from app.cashier.deposit import Deposits
 from app.cashier.invoice import Invoices
+from app.cashier.offers import Offers
+from app.cashier.payout import Payouts
 from app.cashier.refund import Refunds
 from app.environment import SettingsError
+from app.gateways.guarded import Fetch, Guard
+from app.gateways.lnurl import LightningAddresses
 from app.gateways.mint.crypto import Seed
 from app.gateways.mint.mints import Mints
 from app.gateways.mint.seal import Sealer
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     from domain.pricing import PriceBook
 
 SEAL, CHECKPOINTS = b"sealed proofs", b"checkpoints"
+DESTINATIONS = b"destinations of payments"
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,8 @@ class House:
     mints: Mints
     deposits: Deposits
     refunds: Refunds
+    addresses: LightningAddresses
+    payouts: Payouts
     invoices: Invoices
     book: PriceBook
     models: list[dict[str, Any]]
@@ -70,6 +77,15 @@ def build(settings: Settings, records: Callable[[Store], Record]) -> House:
         connect_timeout_s=settings.mint_timeout_s,
         timeout_s=settings.mint_timeout_s,
     )
+    addresses = LightningAddresses(Fetch(Guard(settings.guard_allow)))
+    payouts = Payouts(
+        ledger,
+        mints,
+        addresses,
+        Offers(mints, addresses, store),
+        Sealer(seed.subkey(DESTINATIONS)),
+        store,
+    )
     return House(
         settings=settings,
         store=store,
@@ -79,6 +95,8 @@ def build(settings: Settings, records: Callable[[Store], Record]) -> House:
         mints=mints,
         deposits=Deposits(ledger, mints, Sealer(seed.subkey(SEAL)), store.history),
         refunds=Refunds(ledger, mints, store),
+        addresses=addresses,
+        payouts=payouts,
         invoices=Invoices(ledger, mints, store, partial(_quote_key, seed)),
         book=book,
         models=models,

@@ -14,6 +14,7 @@ from gevent.threadpool import ThreadPool
 
 from app.cashier.bill import Policy
 from app.cashier.charge import Charges
+from app.cashier.earnings import Earnings
 from app.cashier.quote import Quotes, Rates
 from app.cashier.rates import RateDesk
 from app.cashier.reconcile import Reconciliation
@@ -22,9 +23,9 @@ from app.cashier.route import Route
 from app.cashier.sizing import TokenSizes
 from app.cashier.swap import Swaps, Tidiness
 from app.cashier.ticket import Tickets
-from app.environment import load_settings
+from app.environment import SettingsError, load_settings
 from app.figures import Figures
-from app.gateways.errors import GatewayError
+from app.gateways.errors import GatewayError, RefusedError
 from app.gateways.exchange import Exchange
 from app.gateways.upstream import Upstream
 from app.house import House, build, signing_key
@@ -47,7 +48,7 @@ from app.web.health import OK, Health
 from app.web.info import About
 from app.web.ratelimits import Limits, RealAddress
 from app.web.statement import Books
-from domain.guards import SWAP
+from domain.guards import PAYOUT, SWAP
 from domain.msat import MSAT_PER_SAT
 from projections.follow import catch_up
 from projections.invoices import find_invoice
@@ -118,7 +119,7 @@ def create_back_office(settings: Settings) -> BackOffice:
         house.locks,
         house.deposits,
         house.refunds,
-        others={SWAP: swaps.resume},
+        others={SWAP: swaps.resume, PAYOUT: house.payouts.resume},
     )
     # A store of its own: following writes long pages, and must not delay what moves money.
     followed, _ = open_store(settings.database_url)
@@ -133,6 +134,7 @@ def create_back_office(settings: Settings) -> BackOffice:
         ),
         Job("order in the purse", TIDY_EVERY_S, swaps.tidy),
         Job("invoices", WATCH_EVERY_S, house.invoices.watch),
+        *_payout_jobs(house),
         Job("followers", FOLLOW_EVERY_S, lambda: _follow(followed)),
         Job("figures", MEASURE_EVERY_S, _figures(house, followed).measure),
         Job("reconciliation", settings.reconcile_interval_s, _reconciliation(house).run),
@@ -221,6 +223,7 @@ def _doors(house: House) -> Doors:
     return Doors(
         deposits=house.deposits,
         refunds=house.refunds,
+        payouts=house.payouts,
         charges=charges,
         tickets=Tickets(house.deposits, charges, house.refunds, quotes, sizes, house.store),
         invoices=house.invoices,
@@ -301,6 +304,27 @@ def _answers(wallet: Wallet) -> bool:
             return False
         return True
     return False
+
+
+def _payout_jobs(house: House) -> list[Job]:
+    """Return what pays the owner; raises `SettingsError` if nobody can be paid there."""
+    settings, address = house.settings, house.settings.receive_ln_address
+    if address is None:
+        return []
+    try:
+        house.addresses.read(address)
+    except RefusedError as error:
+        raise SettingsError(f"RECEIVE_LN_ADDRESS: {error}") from error
+    earnings = Earnings(
+        house.payouts,
+        house.mints.urls,
+        house.store,
+        house.metrics.count_payout,
+        address=address,
+        least_msat=int(settings.minimum_payout * MSAT_PER_SAT),
+        most_msat=int(settings.maximum_payout * MSAT_PER_SAT),
+    )
+    return [Job("payouts to the owner", settings.payout_interval_s, earnings.pay_out)]
 
 
 def _reconciliation(house: House) -> Reconciliation:

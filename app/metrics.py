@@ -32,6 +32,7 @@ class Metrics:
         self._seconds = self._histogram("request_seconds", "From request to end of answer.")
         self._first = self._histogram("first_chunk_seconds", "From request to first chunk.")
         self._charged = self._counter("charged_msat", "Charged to clients, in msat.")
+        self._payouts = self._counter("owner_payouts", "Payouts to the owner.", "end")
         self._jobs = self._counter("job_runs", "Runs of the back office's jobs.", "job", "end")
         self._job_at = self._gauge("job_last_success_timestamp_seconds", "When it did.", "job")
         self._job_s = self._gauge("job_seconds", "How long the newest run took.", "job")
@@ -56,6 +57,10 @@ class Metrics:
             self._first.labels(line.route).observe(line.first_chunk_ms / 1000)
         if line.charged_msat:
             self._charged.inc(line.charged_msat)
+
+    def count_payout(self, end: str) -> None:
+        """Count what became of a payout to the owner: its status, or why there was none."""
+        self._payouts.labels(end).inc()
 
     @contextmanager
     def watched(self, job: str) -> Iterator[None]:

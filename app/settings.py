@@ -27,6 +27,7 @@ MODELS_EXAMPLE = Path(__file__).parent.parent / "models.example.json"
 Sats = Annotated[Decimal, Field(ge=0, max_digits=24, decimal_places=12)]
 Factor = Annotated[Decimal, Field(ge=1, le=100, max_digits=14, decimal_places=12)]
 Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
+HostAndPort = Annotated[str, Field(pattern=r"^[A-Za-z0-9.:\[\]-]+:[0-9]{1,5}$")]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
@@ -216,6 +217,23 @@ class Settings(BaseSettings):
     metrics_token: SecretStr | None = None
     """Who sends it as a bearer token may read /metrics. Without it only this machine may."""
 
+    receive_ln_address: str | None = None
+    """The Lightning address or LNURL that what the house has earned is sent to: only what is
+    owed to nobody. Without it nothing is sent."""
+
+    minimum_payout: Sats = Decimal(210)
+    """From how many sat on, at one mint, what was earned is sent."""
+
+    maximum_payout: Sats = Decimal(1_000_000)
+    """How many sat are sent at most in one payment, fees included."""
+
+    payout_interval_s: Seconds = 900
+    """How often the back office looks whether there is something to send, in seconds."""
+
+    guard_allow: Annotated[tuple[HostAndPort, ...], NoDecode] = ()
+    """Hosts with their ports, as in 127.0.0.1:3338, commas between them, that Lightning
+    addresses may lead to though they are not on the public internet; http is allowed there."""
+
     admin_password: SecretStr | None = None
     """Opens the auditor's view. Without it that view stays shut."""
 
@@ -231,7 +249,7 @@ class Settings(BaseSettings):
     def _check_url(cls, value: str | None) -> str | None:
         return None if value is None else normalised_url(value)
 
-    @field_validator("cashu_mints", "trusted_proxies", mode="before")
+    @field_validator("cashu_mints", "trusted_proxies", "guard_allow", mode="before")
     @classmethod
     def _split_list(cls, value: object) -> object:
         if not isinstance(value, str):

@@ -39,6 +39,11 @@ def hold_of_request(account_id: UUID, idempotency_key: str, attempt: int = 0) ->
     return uuid5(first, f"attempt:{attempt}") if attempt else first
 
 
+def payout_of_request(account_id: UUID, name: str) -> UUID:
+    """Return the payout that an account's request of this name asks for."""
+    return uuid5(account_id, "payout:" + name)
+
+
 def change_of_request(request_id: UUID) -> UUID:
     """Return the refund that brings back what a token paid too much for one request.
 

@@ -37,6 +37,19 @@ asking = jobs()
 os.environ["BTC_USD"] = "50000"
 print(json.dumps([asking, jobs()]))
 """
+OPEN_OFFICE_OF_AN_OWNER = """
+import json, os
+from app.main import create_back_office
+from app.environment import SettingsError, load_settings
+os.environ["RECEIVE_LN_ADDRESS"] = "owner@pay.example"
+names = [job.name for job in create_back_office(load_settings(env_file=None))._jobs]
+os.environ["RECEIVE_LN_ADDRESS"] = "owner@127.0.0.1"
+try:
+    create_back_office(load_settings(env_file=None))
+except SettingsError as error:
+    names.append(str(error))
+print(json.dumps(names))
+"""
 
 
 @pytest.fixture
@@ -170,3 +183,11 @@ def test_the_back_office_asks_for_a_rate_only_if_one_is_needed(tmp_path: Path) -
     assert "rate" in asking
     assert "rate" not in fixed
     assert {"orphaned holds", "unfinished movements", "tokens collected"} <= set(fixed)
+
+
+@pytest.mark.usefixtures("environ")
+def test_an_owner_is_paid_who_has_an_address_that_can_be(tmp_path: Path) -> None:
+    *names, fault = json.loads(last_line(OPEN_OFFICE_OF_AN_OWNER, tmp_path))
+
+    assert "payouts to the owner" in names
+    assert fault.startswith("RECEIVE_LN_ADDRESS: no connection is made there")

@@ -98,6 +98,9 @@ def test_prices_are_exact(environ: pytest.MonkeyPatch) -> None:
         ("CASHU_MINTS", " , ", "at least one mint"),
         ("CASHU_MINTS", "http://mint.example", "must be https"),
         ("CASHU_MINTS", "https://mint.example,http://10.0.0.1", "must be https"),
+        ("MINIMUM_PAYOUT", "-1", "greater than or equal to 0"),
+        ("GUARD_ALLOW", "http://127.0.0.1:80", "match pattern"),
+        ("GUARD_ALLOW", "127.0.0.1", "match pattern"),
         ("DATABASE_URL", "mysql://house", "sqlite:/// or postgresql://"),
         ("DATABASE_URL", "sqlite:///:memory:", "must name a file"),
         ("DATABASE_URL", "sqlite://", "sqlite:/// or postgresql://"),
@@ -171,6 +174,17 @@ def test_urls_are_written_in_one_way_and_once(environ: pytest.MonkeyPatch) -> No
     mints = load_settings(env_file=None).cashu_mints
 
     assert mints == ("https://mint.example", "http://localhost:3338", "http://[::1]:1")
+
+
+def test_hosts_are_allowed_with_their_ports(environ: pytest.MonkeyPatch) -> None:
+    assert load_settings(env_file=None).guard_allow == ()
+    environ.setenv("GUARD_ALLOW", "127.0.0.1:3338, [::1]:80,umbrel.local:443")
+
+    assert load_settings(env_file=None).guard_allow == (
+        "127.0.0.1:3338",
+        "[::1]:80",
+        "umbrel.local:443",
+    )
 
 
 def test_a_seed_phrase_is_read_as_people_write_it(environ: pytest.MonkeyPatch) -> None:

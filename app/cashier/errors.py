@@ -13,7 +13,10 @@ CashierError
 ├── NoRateError              what a bitcoin costs is not known well enough just now
 ├── NoLightningError         no mint of this house makes Lightning invoices for us alone
 ├── TooManyInvoicesError     more invoices are asked for than a mint would bear
-└── InvoiceUnknownError      no such invoice was ever made here
+├── InvoiceUnknownError      no such invoice was ever made here
+├── PayoutPendingError       the mint has not said yet whether it has paid
+├── PayoutFeeError           the mint asks for too much for a payment
+└── PayoutUnknownError       no such payout was ever begun for this account
 """
 
 from __future__ import annotations
@@ -87,3 +90,15 @@ class TooManyInvoicesError(CashierError):
 
 class InvoiceUnknownError(CashierError):
     """Invoice not found"""  # noqa: D400, D415  (the words existing clients look for)
+
+
+class PayoutPendingError(CashierError):
+    """The mint has not said yet whether it has paid; it is asked again."""
+
+
+class PayoutFeeError(CashierError):
+    """The mint asks for too much to make this payment; nothing was paid."""
+
+
+class PayoutUnknownError(CashierError):
+    """Refund not found"""  # noqa: D400, D415  (the words existing clients look for)

@@ -21,7 +21,9 @@ from app.store.tables import (
     PROOF,
     PROVIDER,
     RECONCILED,
+    TOTALS,
     GuardTable,
+    totals_of,
 )
 from domain.guards import (
     FREE,
@@ -34,6 +36,7 @@ from domain.guards import (
     ProofRow,
     RateRow,
     ReconciledRow,
+    Totals,
 )
 
 if TYPE_CHECKING:
@@ -250,6 +253,11 @@ class Reads(ABC):
             for total in self.purses()
             if (total.mint, total.unit, total.state) == (mint, unit, FREE)
         )
+
+    def totals(self) -> Totals:
+        """Return what all accounts are owed and what is free, in msat, by mint."""
+        with self.snapshot() as query:
+            return totals_of(query(TOTALS, (FREE,)))
 
     def _rows(self, table: GuardTable, tail: str, *values: Any) -> list[tuple[Any, Any]]:
         with self.snapshot() as query:

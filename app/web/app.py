@@ -20,6 +20,7 @@ from app.web import (
 )
 from app.web.bearer import ApiKeys, Bearer
 from app.web.bodies import Bodies
+from app.web.lightning_out import LightningOut
 from app.web.models import Listing
 from app.web.ratelimits import Limits, RateLimits
 from app.web.repeats import Repeats
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from app.cashier.charge import Charges
     from app.cashier.deposit import Deposits
     from app.cashier.invoice import Invoices
+    from app.cashier.payout import Payouts
     from app.cashier.quote import Quotes
     from app.cashier.refund import Refunds
     from app.cashier.ticket import Tickets
@@ -54,6 +56,7 @@ class Doors:
 
     deposits: Deposits
     refunds: Refunds
+    payouts: Payouts
     charges: Charges
     tickets: Tickets
     invoices: Invoices
@@ -104,6 +107,7 @@ def _register(app: Flask, doors: Doors) -> None:
             doors.account,
             small,
             till.refund,
+            LightningOut(doors.payouts),
         )
     )
     for name, prefix in balance.PREFIXES.items():

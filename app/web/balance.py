@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from app.cashier.deposit import Deposits
     from app.cashier.refund import Refunds
     from app.gateways.mint.tokens import Token
+    from app.web.lightning_out import LightningOut
 
 PREFIXES = {"balance": "/v1/balance", "wallet": "/v1/wallet"}
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 NOBODY = AccountRow(0, 0, "", "")
 # Limits and other ways out that a client may ask for and would then rely on.
 NOT_YET_FOR_KEYS = ("balance_limit", "balance_limit_reset", "validity_date")
-NOT_YET_FOR_REFUNDS = ("lightning_address", "lnurl", "refund_address")
 
 
 class Balance:
@@ -50,6 +50,7 @@ class Balance:
         account: Callable[[UUID], AccountRow | None],
         bodies: Bodies,
         change: Callable[[str], Response],
+        lightning_out: LightningOut,
     ) -> None:
         self._bearer = bearer
         self._keys = keys
@@ -58,6 +59,7 @@ class Balance:
         self._account = account
         self._bodies = bodies
         self._change = change
+        self._lightning_out = lightning_out
 
     def create(self) -> Response:
         """Deposit a token and return the API key that opens its account.
@@ -91,15 +93,22 @@ class Balance:
     def refund(self) -> Response:
         """Return a token for all that is available; amounts are texts, as they always were.
 
+        With a Lightning address or an LNURL the money goes there instead.
         A token in the X-Cashu header that paid for one request is answered with its change.
         """
         ticket = ticket_shown()
         if ticket is not None:
             return self._change(ticket)
         account_id = self._owner()
-        _refuse(self._given(), NOT_YET_FOR_REFUNDS)
+        sent = self._lightning_out.refund(account_id, self._given())
+        if sent is not None:
+            return sent
         refund = self._refunds.refund(account_id)
         return as_json({"token": refund.token, f"{refund.unit}s": str(refund.amount)})
+
+    def refunded(self, refund_id: str) -> Response:
+        """Return how far a refund over Lightning is."""
+        return self._lightning_out.standing(self._owner(), refund_id)
 
     def _owner(self) -> UUID:
         # Here no header at all is told the same as a header of another kind.
@@ -131,6 +140,7 @@ def blueprint(balance: Balance) -> Blueprint:
     routes.add_url_rule("/info", "info", balance.info)
     routes.add_url_rule("/topup", "topup", balance.topup, methods=["POST"])
     routes.add_url_rule("/refund", "refund", balance.refund, methods=["POST"])
+    routes.add_url_rule("/refund/<refund_id>", "refunded", balance.refunded)
     routes.add_url_rule("/<path:rest>", "nothing", nothing_here, methods=METHODS)
     routes.after_request(never_store)
     return routes

@@ -229,6 +229,13 @@ CASHIER: Mapping[type[Exception], Rule] = {
         status=429, type=API, code="too_many_invoices", headers=retry_after(60), detail=str
     ),
     cashier.InvoiceUnknownError: NOT_FOUND,
+    cashier.PayoutPendingError: Rule(
+        status=425, type=API, code="refund_pending", headers=retry_after(10), detail=str
+    ),
+    cashier.PayoutFeeError: Rule(
+        status=503, type=API, code="lightning_fee_too_high", detail=str
+    ),
+    cashier.PayoutUnknownError: NOT_FOUND,
 }
 
 GATEWAYS: Mapping[type[Exception], Rule] = {

@@ -13,8 +13,12 @@ from werkzeug.serving import make_server
 
 from app.cashier.deposit import Deposits
 from app.cashier.invoice import Invoices
+from app.cashier.offers import Offers
+from app.cashier.payout import ON_ITS_WAY, Payouts
 from app.cashier.refund import Refunds
 from app.cashier.swap import Swaps, Tidiness
+from app.gateways.guarded import Fetch, Guard
+from app.gateways.lnurl import LightningAddresses
 from app.gateways.mint import crypto
 from app.gateways.mint.crypto import Seed
 from app.gateways.mint.mints import Mints
@@ -109,6 +113,8 @@ class House:
         owner: str = "worker-1",
         seed: Seed = SEED,
         timeout_s: float = TIMEOUT_S,
+        allow: Sequence[str] = (),
+        on_its_way: timedelta = ON_ITS_WAY,
     ) -> None:
         self.store = store
         self.moody = mints
@@ -130,6 +136,17 @@ class House:
         self.refunds = Refunds(self.ledger, self.mints, store, self.pauses.append)
         self.tidiness = Tidiness(alike_max=4, fee_max_msat=50_000)
         self.swaps = Swaps(self.ledger, self.mints, store, self.tidiness, self.pauses.append)
+        self.addresses = LightningAddresses(Fetch(Guard(allow)))
+        self.payouts = Payouts(
+            self.ledger,
+            self.mints,
+            self.addresses,
+            Offers(self.mints, self.addresses, store),
+            Sealer(seed.subkey(b"addresses")),
+            store,
+            self.pauses.append,
+            on_its_way,
+        )
         self.late_by = timedelta(0)
         self.passed_s = 0.0
         self.invoices = Invoices(

@@ -16,6 +16,8 @@ from app.cashier.bill import Call, Policy
 from app.cashier.charge import Charges
 from app.cashier.deposit import Deposits
 from app.cashier.invoice import Invoices
+from app.cashier.offers import Offers
+from app.cashier.payout import Payouts
 from app.cashier.quote import Quotes, Rates
 from app.cashier.recover import Recovery
 from app.cashier.refund import Refunds
@@ -23,13 +25,15 @@ from app.cashier.route import Route
 from app.cashier.sizing import TokenSizes
 from app.cashier.swap import Swaps, Tidiness
 from app.cashier.ticket import Tickets
+from app.gateways.guarded import Fetch, Guard
+from app.gateways.lnurl import LightningAddresses
 from app.gateways.mint.crypto import Seed
 from app.gateways.mint.mints import Mints
 from app.gateways.mint.seal import Sealer
 from app.store.group import OneByOne
 from app.store.locks import FileLocks, PostgresLocks
 from app.store.opening import Store, open_store
-from domain.guards import SWAP
+from domain.guards import PAYOUT, SWAP
 from domain.ledger import Ledger
 from domain.price_list import fixed
 from tests.integration.fuse import Fuse, FusedAdapter, FusedUpstream
@@ -59,6 +63,7 @@ class Address:
     mint_url: str
     upstream_url: str
     seed_phrase: str
+    allow: tuple[str, ...] = ()
 
 
 def new_address(database_url: str, mint_url: str, upstream_url: str) -> Address:
@@ -79,6 +84,7 @@ class House:
     mints: Mints
     deposits: Deposits
     refunds: Refunds
+    payouts: Payouts
     invoices: Invoices
     charges: Charges
     upstream: FusedUpstream
@@ -146,6 +152,7 @@ def build(address: Address, fuse: Fuse | None = None) -> House:
         wallet.client._session.mount("http://", FusedAdapter(fuse))
     deposits = Deposits(ledger, mints, Sealer(seed.subkey(b"sealed proofs")), store.history)
     refunds = Refunds(ledger, mints, store)
+    payouts = _payouts(address, ledger, mints, seed, store)
     invoices = Invoices(
         ledger,
         mints,
@@ -167,7 +174,7 @@ def build(address: Address, fuse: Fuse | None = None) -> House:
     # A clock that leaps at each look, so that nobody waits for times of grace.
     clock = itertools.count(0.0, STEP_S).__next__
     swaps = Swaps(ledger, mints, store, Tidiness(alike_max=2, fee_max_msat=100_000))
-    others = {SWAP: swaps.resume}
+    others = {SWAP: swaps.resume, PAYOUT: payouts.resume}
     recovery = Recovery(ledger, store, locks, deposits, refunds, clock, others)
     return House(
         store,
@@ -176,12 +183,28 @@ def build(address: Address, fuse: Fuse | None = None) -> House:
         mints,
         deposits,
         refunds,
+        payouts,
         invoices,
         charges,
         upstream,
         tickets,
         recovery,
         swaps,
+    )
+
+
+def _payouts(
+    address: Address, ledger: Ledger, mints: Mints, seed: Seed, store: Store
+) -> Payouts:
+    addresses = LightningAddresses(Fetch(Guard(address.allow)))
+    return Payouts(
+        ledger,
+        mints,
+        addresses,
+        Offers(mints, addresses, store),
+        Sealer(seed.subkey(b"destinations")),
+        store,
+        on_its_way=AT_ONCE,
     )
 
 

@@ -15,11 +15,15 @@ from app.cashier.bill import Policy
 from app.cashier.charge import Charges
 from app.cashier.deposit import Deposits
 from app.cashier.invoice import Invoices
+from app.cashier.offers import Offers
+from app.cashier.payout import Payouts
 from app.cashier.quote import Quotes, Rates
 from app.cashier.refund import Refunds
 from app.cashier.route import Route
 from app.cashier.sizing import TokenSizes
 from app.cashier.ticket import Tickets
+from app.gateways.guarded import Fetch, Guard
+from app.gateways.lnurl import LightningAddresses
 from app.gateways.mint.client import MintClient
 from app.gateways.mint.crypto import Seed
 from app.gateways.mint.keysets import split
@@ -217,12 +221,19 @@ def attach_receipts(app: Flask, doors: Doors, store: SqliteStore) -> None:
 
 
 @pytest.fixture
+def allow() -> list[str]:
+    """Hosts that Lightning addresses may lead to; a test that has some overrides it."""
+    return []
+
+
+@pytest.fixture
 def house(
     tmp_path: Path,
     mint: FakeMint,
     upstream: UpstreamDouble,
     btc_usd: str | None,
     limits: Limits,
+    allow: list[str],
 ) -> Iterator[House]:
     store = SqliteStore(tmp_path / "ledger.db")
     store.create()
@@ -252,6 +263,7 @@ def house(
     doors = Doors(
         deposits=deposits,
         refunds=refunds,
+        payouts=_payouts(allow, ledger, mints, sealer, store),
         charges=charges,
         tickets=Tickets(deposits, charges, refunds, quotes, sizes, store),
         invoices=invoices,
@@ -273,3 +285,11 @@ def house(
     for wallet in mints:
         wallet.client._session.close()
     store.close()
+
+
+def _payouts(
+    allow: list[str], ledger: Ledger, mints: Mints, sealer: Sealer, store: SqliteStore
+) -> Payouts:
+    addresses = LightningAddresses(Fetch(Guard(allow)))
+    offers = Offers(mints, addresses, store)
+    return Payouts(ledger, mints, addresses, offers, sealer, store, lambda _: None)

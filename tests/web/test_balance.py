@@ -271,17 +271,6 @@ def test_a_key_goes_on_after_its_refund(house: House) -> None:
     assert house.wallet(key)["balance"] == 7_000
 
 
-def test_a_refund_by_lightning_is_refused_sooner_than_paid_as_a_token(house: House) -> None:
-    key = house.key()
-
-    answer = house.client.post(
-        "/v1/wallet/refund", json={"lightning_address": "me@example.com"}, headers=bearer(key)
-    )
-
-    assert answer.status_code == 400
-    assert house.wallet(key)["balance"] == 999_000
-
-
 @BOTH
 @pytest.mark.parametrize("header", [{}, {"Authorization": "Basic abc"}])
 def test_a_wallet_is_shown_to_bearers_only(
