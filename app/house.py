@@ -9,9 +9,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from app.cashier.deposit import Deposits
 from app.cashier.invoice import Invoices
 from app.cashier.offers import Offers
+from app.cashier.opening import Taking, open_deposits, quote_key
 from app.cashier.payout import Payouts
 from app.cashier.refund import Refunds
 from app.environment import SettingsError
@@ -25,19 +25,21 @@ from app.metrics import Metrics
 from app.sealing.sign import SigningKey
 from app.store.opening import Store, open_store
 from domain.errors import PricingError
-from domain.ledger import Ledger, Record
+from domain.ledger import Ledger
+from domain.msat import Msat
 from domain.price_list import entries_of, fixed, from_models_json
 from projections.checkpoint import origin_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from uuid import UUID
 
+    from app.cashier.deposit import Deposits
     from app.settings import Settings
     from app.store.locks import Locks
+    from domain.foreign_ledger import Record
     from domain.pricing import PriceBook
 
-SEAL, CHECKPOINTS = b"sealed proofs", b"checkpoints"
+CHECKPOINTS = b"checkpoints"
 DESTINATIONS = b"destinations of payments"
 
 
@@ -77,7 +79,8 @@ def build(settings: Settings, records: Callable[[Store], Record]) -> House:
         connect_timeout_s=settings.mint_timeout_s,
         timeout_s=settings.mint_timeout_s,
     )
-    addresses = LightningAddresses(Fetch(Guard(settings.guard_allow)))
+    guard = Guard(settings.guard_allow)
+    addresses = LightningAddresses(Fetch(guard))
     payouts = Payouts(
         ledger,
         mints,
@@ -93,11 +96,11 @@ def build(settings: Settings, records: Callable[[Store], Record]) -> House:
         ledger=ledger,
         seed=seed,
         mints=mints,
-        deposits=Deposits(ledger, mints, Sealer(seed.subkey(SEAL)), store.history),
+        deposits=open_deposits(ledger, mints, seed, store.history, _taking(settings), guard),
         refunds=Refunds(ledger, mints, store),
         addresses=addresses,
         payouts=payouts,
-        invoices=Invoices(ledger, mints, store, partial(_quote_key, seed)),
+        invoices=Invoices(ledger, mints, store, partial(quote_key, seed)),
         book=book,
         models=models,
         metrics=Metrics(),
@@ -135,6 +138,10 @@ def read_prices(settings: Settings) -> tuple[list[dict[str, Any]], PriceBook]:
     return entries_of(document), book
 
 
-def _quote_key(seed: Seed, invoice_id: UUID) -> bytes:
-    """Return the private key that the mint quote of an invoice is locked to (NUT-20)."""
-    return seed.subkey(b"quote:" + invoice_id.bytes)
+def _taking(settings: Settings) -> Taking:
+    return Taking(
+        foreign_urls=settings.foreign_urls,
+        foreign_fee_max_percent=settings.foreign_fee_max_percent,
+        foreign_max=Msat.from_sat(settings.foreign_max_sat),
+        timeout_s=settings.mint_timeout_s,
+    )

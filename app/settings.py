@@ -20,6 +20,7 @@ MAKE_A_SEED = (
 )
 ADMIN_PASSWORD_LENGTH_MIN = 12
 MODELS_DEFAULT = Path("models.json")
+OFF, ANY = "off", "any"
 MODELS_EXAMPLE = Path(__file__).parent.parent / "models.example.json"
 
 # Decimals are exact where a float would not be; the digits are limited so that no setting
@@ -53,6 +54,16 @@ class Settings(BaseSettings):
     cashu_mints: Annotated[tuple[str, ...], NoDecode]
     """The mints whose ecash is taken, with commas between them; refunds come from them too.
     Whoever runs a mint can make its ecash worthless: name only mints that you trust."""
+
+    foreign_mints: str = "off"
+    """Whether tokens of other mints are taken too: off, any, or URLs with commas between them.
+    Such a token is melted at its mint into an invoice of ours; what arrives is credited."""
+
+    foreign_fee_max_percent: int = Field(default=5, ge=0, le=50)
+    """How much of a foreign token both mints and Lightning may cost, in percent."""
+
+    foreign_max_sat: int = Field(default=100_000, ge=1, le=100_000_000)
+    """The largest foreign token that is taken, in sat."""
 
     wallet_seed: SecretStr
     """The seed phrase (BIP-39, 12 to 24 English words) of the ecash the house holds. This and
@@ -232,7 +243,8 @@ class Settings(BaseSettings):
 
     guard_allow: Annotated[tuple[HostAndPort, ...], NoDecode] = ()
     """Hosts with their ports, as in 127.0.0.1:3338, commas between them, that Lightning
-    addresses may lead to though they are not on the public internet; http is allowed there."""
+    addresses and foreign mints may be at though they are not on the public internet; http is
+    allowed there."""
 
     admin_password: SecretStr | None = None
     """Opens the auditor's view. Without it that view stays shut."""
@@ -266,6 +278,20 @@ class Settings(BaseSettings):
             if not url.startswith("https://") and not is_loopback(url):
                 raise ValueError("must be https, but for a mint on this machine")
         return tuple(dict.fromkeys(urls))
+
+    @field_validator("foreign_mints")
+    @classmethod
+    def _check_foreign(cls, value: str) -> str:
+        if value.strip().lower() in {OFF, ANY}:
+            return value.strip().lower()
+        return ",".join(normalised_url(url) for url in value.split(","))
+
+    @property
+    def foreign_urls(self) -> tuple[str, ...] | None:
+        """The foreign mints that are taken; `None` for any, none of them when it is off."""
+        if self.foreign_mints == ANY:
+            return None
+        return () if self.foreign_mints == OFF else tuple(self.foreign_mints.split(","))
 
     @field_validator("wallet_seed")
     @classmethod

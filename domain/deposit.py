@@ -97,29 +97,51 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     sealed: bytes
 
 
-class Received(Event, frozen=True, kw_only=True):
+class OfToken(Event, frozen=True, kw_only=True):
+    """Something that has happened to a token, which is one movement for ever."""
+
+    @property
+    def owner(self) -> UUID | None:
+        """Whose deposit the token is; nobody's, once it was refused."""
+        return None
+
+    @property
+    def may_begin_again(self) -> bool:
+        """Whether the token was refused, and may be presented as if it were new."""
+        return False
+
+
+class Received(OfToken, frozen=True, kw_only=True):
     """A token was presented; its proofs are about to be swapped for ours."""
 
     TOPIC: ClassVar[str] = "deposit.received"
     claim: Claim
     plan: Plan
 
+    @property
+    def owner(self) -> UUID | None:
+        return self.claim.account_id
+
     def apply(self, rows: GuardRows, stream: UUID, version: int) -> None:
         _open(rows, stream, version, self)
 
 
-class Replanned(Event, frozen=True, kw_only=True):
+class Replanned(OfToken, frozen=True, kw_only=True):
     """The mint refused the outputs asked before; the same proofs are tried with new ones."""
 
     TOPIC: ClassVar[str] = "deposit.replanned"
     claim: Claim
     plan: Plan
 
+    @property
+    def owner(self) -> UUID | None:
+        return self.claim.account_id
+
     def apply(self, rows: GuardRows, stream: UUID, version: int) -> None:
         _open(rows, stream, version, self)
 
 
-class Credited(Event, frozen=True, kw_only=True):
+class Credited(OfToken, frozen=True, kw_only=True):
     """The mint signed our outputs; the account got `credited_msat`, the proofs are ours."""
 
     TOPIC: ClassVar[str] = "deposit.credited"
@@ -131,6 +153,10 @@ class Credited(Event, frozen=True, kw_only=True):
     credited_msat: int
     proofs: tuple[Signed, ...]
 
+    @property
+    def owner(self) -> UUID | None:
+        return self.account_id
+
     def apply(self, rows: GuardRows, stream: UUID, _version: int) -> None:
         rows.add(self.account_id, self.credited_msat)
         rows.set_home(self.account_id, self.mint, self.unit)
@@ -138,7 +164,7 @@ class Credited(Event, frozen=True, kw_only=True):
         keep(rows, self.mint, self.unit, self.proofs)
 
 
-class Refused(Event, frozen=True, kw_only=True):
+class Refused(OfToken, frozen=True, kw_only=True):
     """The mint certainly did not take the proofs; nothing was credited.
 
     A `final` refusal (already spent) is for ever; after any other the same token may be
@@ -151,6 +177,10 @@ class Refused(Event, frozen=True, kw_only=True):
     code: int
     reason: str
     final: bool
+
+    @property
+    def may_begin_again(self) -> bool:
+        return not self.final
 
     def apply(self, rows: GuardRows, stream: UUID, _version: int) -> None:
         rows.movements.drop(stream)
@@ -306,9 +336,7 @@ class Refuse:
 
 def owner_of(event: Event) -> UUID | None:
     """Return whose deposit an event tells of; nobody's, once it was refused."""
-    if isinstance(event, Received | Replanned):
-        return event.claim.account_id
-    return event.account_id if isinstance(event, Credited) else None
+    return event.owner if isinstance(event, OfToken) else None
 
 
 def newest(stream: UUID, history: Sequence[Entry]) -> Entry:

@@ -112,8 +112,8 @@ class Totals(NamedTuple):
 NO_ACCOUNT = AccountRow(0, 0, "", "")
 FREE, RESERVED, OUT = "free", "reserved", "out"
 DEPOSIT, REFUND, ISSUED, INVOICE = "deposit", "refund", "issued", "invoice"
-PAYOUT = "payout"
 SWEEP, SWAP = "sweep", "swap"
+PAYOUT, FOREIGN = "payout", "foreign"
 NEWEST = "newest"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 from uuid import UUID
@@ -13,6 +13,7 @@ from domain.deposit import (
     Claim,
     Credit,
     Credited,
+    OfToken,
     Receive,
     Received,
     Refuse,
@@ -24,6 +25,7 @@ from domain.deposit import (
 from domain.donation import Donate, Donated
 from domain.errors import MovementEndedError, OtherKeyError
 from domain.event import Entry
+from domain.foreign_ledger import ForeignLedger, Record, expect
 from domain.guards import ProofKey
 from domain.hold import Charge, Charged, Held, Hold, Metered, Release, Released, Terms
 from domain.identity import prices_of_version
@@ -67,13 +69,10 @@ from domain.refund import (
 )
 from domain.swap import FinishSwap, Order, RedraftSwap, SelfSwap, StartSwap, SwapDone
 
-Record = Callable[[Command], Entry]
-"""Carries a command into a transaction and returns its entry, durable, or raises."""
-
 E = TypeVar("E")
 
 
-class Ledger:
+class Ledger(ForeignLedger):
     """Every use case of the books.
 
     Each method returns when its event is durable. Called again for the same movement it
@@ -82,7 +81,7 @@ class Ledger:
     """
 
     def __init__(self, record: Record, owner: str) -> None:
-        self._record = record
+        super().__init__(record)
         self.owner = owner
 
     def hold(
@@ -107,7 +106,7 @@ class Ledger:
         command = Hold(
             hold_id, account_id, amount.msat, self.owner, terms, named, request_hash, key_id
         )
-        return _expect(self._by_its_key(command), Held)
+        return expect(self._by_its_key(command), Held)
 
     def charge(
         self,
@@ -123,7 +122,7 @@ class Ledger:
         Raises `UnknownHoldError`, and `HoldEndedError` when it was released.
         """
         command = Charge(hold_id, account_id, cost.msat, terms, usage, key_id)
-        return _expect(self._by_its_key(command), Charged)
+        return expect(self._by_its_key(command), Charged)
 
     def release(
         self, hold_id: UUID, account_id: UUID, reason: str, key_id: UUID | None = None
@@ -133,22 +132,22 @@ class Ledger:
         Raises `UnknownHoldError`, and `HoldEndedError` when it was charged.
         """
         command = Release(hold_id, account_id, reason, key_id)
-        return _expect(self._by_its_key(command), Released)
+        return expect(self._by_its_key(command), Released)
 
     def make_key(self, key_id: UUID, parent_id: UUID, salt: UUID, rules: Rules) -> KeyMade:
         """Make a child key, or raise `UnknownAccountError` or what `MakeKey` raises."""
-        return _expect(self._record(MakeKey(key_id, parent_id, salt, rules)), KeyMade)
+        return expect(self._record(MakeKey(key_id, parent_id, salt, rules)), KeyMade)
 
     def set_key(self, key_id: UUID, by: UUID, changes: Changes) -> KeySet:
         """Change what binds a key: that of the account `by`, or of one of its children.
 
         Raises `UnknownAccountError`, `KeyRefusedError`.
         """
-        return _expect(self._record(SetKey(key_id, by, changes)), KeySet)
+        return expect(self._record(SetKey(key_id, by, changes)), KeySet)
 
     def reset_key(self, key_id: UUID, by: UUID) -> KeyReset:
         """Let a new window begin for a child of the account `by`; raises `KeyRefusedError`."""
-        return _expect(self._record(ResetKey(key_id, by)), KeyReset)
+        return expect(self._record(ResetKey(key_id, by)), KeyReset)
 
     def donate(
         self, donation_id: UUID, account_id: UUID, amount: Msat | None = None
@@ -158,7 +157,7 @@ class Ledger:
         Raises `UnknownAccountError`, `InsufficientFundsError`.
         """
         amount_msat = None if amount is None else amount.msat
-        return _expect(self._record(Donate(donation_id, account_id, amount_msat)), Donated)
+        return expect(self._record(Donate(donation_id, account_id, amount_msat)), Donated)
 
     def receive_token(
         self, deposit_id: UUID, claim: Claim, keyset_id: str, amounts: tuple[int, ...]
@@ -178,7 +177,7 @@ class Ledger:
         Raises `MovementEndedError` after a credit and after a final refusal.
         """
         stream, version, event = newest
-        if not isinstance(event, Refused) or event.final:
+        if not isinstance(event, OfToken) or not event.may_begin_again:
             _planned(newest)
         return self._record(Replan(stream, version, claim, keyset_id, amounts))
 
@@ -189,7 +188,7 @@ class Ledger:
         """
         planned = _planned(intent)
         command = Credit(intent.stream, intent.version, planned, proofs)
-        return _expect(self._record(command), Credited)
+        return expect(self._record(command), Credited)
 
     def refuse_deposit(self, intent: Entry, code: int, reason: str, *, final: bool) -> Refused:
         """Record that the mint certainly did not take the proofs of `intent`.
@@ -198,7 +197,7 @@ class Ledger:
         """
         planned = _planned(intent)
         command = Refuse(intent.stream, intent.version, planned, code, reason, final)
-        return _expect(self._record(command), Refused)
+        return expect(self._record(command), Refused)
 
     def start_refund(
         self,
@@ -227,7 +226,7 @@ class Ledger:
     def issue_refund(self, newest: Entry, draft: Draft, proofs: tuple[Signed, ...]) -> Issued:
         """Record the mint's signatures: the token exists from now on."""
         command = Issue(newest.stream, newest.version, draft, proofs)
-        return _expect(self._record(command), Issued)
+        return expect(self._record(command), Issued)
 
     def cancel_refund(
         self,
@@ -242,7 +241,7 @@ class Ledger:
         `proofs` are what its inputs were swapped for, at a fee that the house pays.
         """
         command = Cancel(newest.stream, newest.version, draft, reason, proofs, fee_msat)
-        return _expect(self._record(command), Cancelled)
+        return expect(self._record(command), Cancelled)
 
     def recall_refund(self, newest: Entry, draft: Draft, purse: Purse, reason: str) -> Entry:
         """Record that the inputs of a refused `draft` are about to be swapped to ourselves.
@@ -254,7 +253,7 @@ class Ledger:
     def collect_refund(self, newest: Entry, issued: Issued) -> Collected:
         """Record that a token we issued was spent by whoever holds it."""
         command = Collect(newest.stream, newest.version, issued)
-        return _expect(self._record(command), Collected)
+        return expect(self._record(command), Collected)
 
     def start_sweep(
         self, newest: Entry, issued: Issued, unspent: tuple[Spent, ...], purse: Purse
@@ -274,7 +273,7 @@ class Ledger:
 
         Raises `UnknownMovementError`, `MovementEndedError`.
         """
-        return _expect(
+        return expect(
             self._record(Sweep(newest.stream, newest.version, started, proofs)), Swept
         )
 
@@ -294,7 +293,7 @@ class Ledger:
     ) -> SwapDone:
         """Record the mint's signatures: other proofs stand in the place of the inputs."""
         command = FinishSwap(newest.stream, newest.version, swap, proofs)
-        return _expect(self._record(command), SwapDone)
+        return expect(self._record(command), SwapDone)
 
     def open_invoice(self, invoice_id: UUID, bill: Bill) -> Entry:
         """Record an invoice that a mint has made; nobody owes or owns anything by it."""
@@ -315,7 +314,7 @@ class Ledger:
         Raises `UnknownMovementError`, `MovementEndedError`.
         """
         command = CreditInvoice(newest.stream, newest.version, bill, proofs)
-        return _expect(self._record(command), InvoiceCredited)
+        return expect(self._record(command), InvoiceCredited)
 
     def lapse_invoice(self, newest: Entry, bill: Bill) -> InvoiceLapsed:
         """Record that an invoice is unpaid and expired at its mint.
@@ -323,7 +322,7 @@ class Ledger:
         Raises `UnknownMovementError`, `MovementEndedError`.
         """
         command = LapseInvoice(newest.stream, newest.version, bill)
-        return _expect(self._record(command), InvoiceLapsed)
+        return expect(self._record(command), InvoiceLapsed)
 
     def start_payout(
         self, payout_id: UUID, account_id: UUID, purse: Purse, offer: Offer, destination: bytes
@@ -340,7 +339,7 @@ class Ledger:
     ) -> PayoutPaid:
         """Record that a mint has paid, and the change it gave."""
         command = EndPayout(newest.stream, newest.version, payment, proofs)
-        return _expect(self._record(command), PayoutPaid)
+        return expect(self._record(command), PayoutPaid)
 
     def abandon_payout(
         self, newest: Entry, payment: Payment, keyset_id: str, reason: str
@@ -354,17 +353,17 @@ class Ledger:
     ) -> PayoutCancelled:
         """Record that a payment's inputs are ours again; nobody can be paid by them now."""
         command = CancelPayout(newest.stream, newest.version, abandoned, proofs)
-        return _expect(self._record(command), PayoutCancelled)
+        return expect(self._record(command), PayoutCancelled)
 
     def reconcile(self, mint: str, compared: Compared) -> Reconciled:
         """Record what a mint says of all our proofs there."""
-        return _expect(self._record(Reconcile(mint, compared)), Reconciled)
+        return expect(self._record(Reconcile(mint, compared)), Reconciled)
 
     def observe_rate(
         self, rate_id: UUID, btc_usd: str, sources: tuple[str, ...]
     ) -> RateObserved:
         """Record what one bitcoin costs, in US dollars as a decimal text."""
-        return _expect(self._record(ObserveRate(rate_id, btc_usd, sources)), RateObserved)
+        return expect(self._record(ObserveRate(rate_id, btc_usd, sources)), RateObserved)
 
     def change_provider(self, change: Command) -> Entry:
         """Record a `Change` of a provider, and raise what it raises."""
@@ -373,7 +372,7 @@ class Ledger:
     def adopt_prices(self, version: str, document: Mapping[str, Any]) -> PricesAdopted:
         """Record a price list whole, once for ever."""
         adopt = AdoptPrices(prices_of_version(version), version, document)
-        return _expect(self._record(adopt), PricesAdopted)
+        return expect(self._record(adopt), PricesAdopted)
 
     def _by_its_key(self, command: Hold | Charge | Release) -> Entry:
         """Record what is of a hold; the key that was not named is named at a second try.
@@ -384,12 +383,6 @@ class Ledger:
             return self._record(command)
         except OtherKeyError as error:
             return self._record(replace(command, key_id=error.key_id))
-
-
-def _expect(entry: Entry, kind: type[E]) -> E:
-    if not isinstance(entry.event, kind):
-        raise TypeError(f"recorded {type(entry.event).__name__}, not what was asked for")
-    return entry.event
 
 
 def _planned(entry: Entry) -> Received | Replanned:

@@ -29,6 +29,7 @@ from uuid import UUID
 from domain.deposit import Credited, Received, Refused, Replanned
 from domain.donation import Donated
 from domain.event import Event
+from domain.foreign import ForeignArrived, ForeignCredited, ForeignQuoted, ForeignRefused
 from domain.hold import Charged, Held, Released
 from domain.identity import OWNER
 from domain.invoice import InvoiceCredited, InvoiceLapsed, InvoiceOpened, InvoicePlanned
@@ -121,7 +122,7 @@ def _credited(event: Credited) -> list[Posting]:
     ]
 
 
-def _paid_in(event: InvoiceCredited) -> list[Posting]:
+def _paid_in(event: InvoiceCredited | ForeignCredited) -> list[Posting]:
     return [Posting(mint(event.mint), available(event.account_id), event.credited_msat)]
 
 
@@ -241,6 +242,10 @@ _POSTINGS: Mapping[type[Event], Callable[[Any], list[Posting]]] = {
     ProviderListed: _nothing,
     ProviderRemoved: _nothing,
     Reconciled: _nothing,
+    ForeignQuoted: _nothing,
+    ForeignArrived: _nothing,
+    ForeignCredited: _paid_in,
+    ForeignRefused: _nothing,
 }
 
 KINDS: tuple[type[Event], ...] = tuple(_POSTINGS)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from domain.bounds import Usage
 from domain.deposit import Credited, Received, Refused, Replanned
 from domain.errors import LedgerBrokenError, LedgerError
+from domain.foreign import ForeignRefused
 from domain.guards import DEPOSIT, INVOICE, GuardRows
 from domain.hold import Charged, Held, Metered, Released, Terms
 from domain.invoice import InvoiceCredited, InvoiceLapsed, InvoiceOpened, InvoicePlanned
@@ -17,6 +18,7 @@ from domain.pricing import MsatPerUsd, PriceBook, Tariffs
 from domain.reconcile import Reconciled
 from domain.refund import Started
 from domain.swap import SwapStarted
+from projections.audit_foreign import FOREIGN_FOLLOWS, REFUSED, ForeignAudit, ForeignEvent
 from projections.audit_keys import KeyEvent, check_key_hold, check_rules
 from projections.audit_payout import PAYOUT_FOLLOWS, PayoutAudit, PayoutEvent
 from projections.audit_refund import REFUND_FOLLOWS, RefundAudit, RefundEvent
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
     from domain.event import Entry, Event
     from domain.invoice import Bill
 
-REFUSED = "refusal"
 FOLLOWS: dict[type[Event], tuple[str, ...]] = {
     Replanned: (DEPOSIT, REFUSED),
     Credited: (DEPOSIT,),
@@ -41,6 +42,7 @@ FOLLOWS: dict[type[Event], tuple[str, ...]] = {
     InvoiceLapsed: (INVOICE,),
     **PAYOUT_FOLLOWS,
     **REFUND_FOLLOWS,
+    **FOREIGN_FOLLOWS,
 }
 """What a movement must be just before; a refusal may be followed unless it was final."""
 
@@ -66,6 +68,7 @@ class Auditor:
         self._refused: dict[UUID, int] = {}
         self._payouts = PayoutAudit(self.rows)
         self._refunds = RefundAudit(self.rows)
+        self._foreign = ForeignAudit()
 
     def read(self, page: Iterable[tuple[int, Entry]]) -> str | None:
         """Return what is wrong at which position, or `None` when nothing is."""
@@ -155,9 +158,21 @@ class Auditor:
             self._check_invoice_end(stream, event)
         elif isinstance(event, PayoutEvent):
             self._payouts.check(stream, event)
-        elif isinstance(event, Reconciled):
+        elif isinstance(event, ForeignEvent):
+            self._check_foreign(stream, version, event)
+        else:
+            self._check_fact(version, event)
+
+    def _check_fact(self, version: int, event: Event) -> None:
+        if isinstance(event, Reconciled):
             row = self.rows.reconciled.get(event.mint)
             demand(version == (row.version + 1 if row else 1), f"is version {version}")
+
+    def _check_foreign(self, stream: UUID, version: int, event: ForeignEvent) -> None:
+        self._foreign.check(stream, event)
+        self._refused.pop(stream, None)
+        if isinstance(event, ForeignRefused):
+            self._refused[stream] = version
 
     def _before(self, stream: UUID) -> tuple[str, int]:
         """Return what a movement is just now, and its newest version."""

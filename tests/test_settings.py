@@ -239,3 +239,29 @@ def test_the_example_file_filled_in_opens_the_house(
         cashu_mints=(REQUIRED["CASHU_MINTS"],),
         wallet_seed=SEED,
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "urls"),
+    [
+        ("off", ()),
+        ("ANY", None),
+        (
+            "https://a.example/, http://127.0.0.1:3338",
+            ("https://a.example", "http://127.0.0.1:3338"),
+        ),
+    ],
+)
+def test_foreign_mints_are_none_any_or_named(
+    environ: pytest.MonkeyPatch, text: str, urls: tuple[str, ...] | None
+) -> None:
+    environ.setenv("FOREIGN_MINTS", text)
+
+    assert load_settings(env_file=None).foreign_urls == urls
+
+
+def test_a_foreign_mint_must_be_a_url(environ: pytest.MonkeyPatch) -> None:
+    environ.setenv("FOREIGN_MINTS", "on")
+
+    with pytest.raises(SettingsError, match="FOREIGN_MINTS must be a URL"):
+        load_settings(env_file=None)

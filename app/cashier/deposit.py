@@ -16,6 +16,7 @@ from app.cashier.errors import (
     TokenSpentError,
 )
 from app.cashier.turns import PAUSE_S, STEPS_MAX, Turns
+from app.cashier.ways import Deposited
 from app.gateways.errors import (
     GatewayError,
     MintRefusedError,
@@ -30,7 +31,7 @@ from app.gateways.mint.locks import spending_condition
 from app.gateways.mint.mints import UntrustedMintError
 from app.gateways.mint.tokens import Proof, Token
 from app.gateways.mint.wallet import FINAL, REPLAN, Code, Wallet
-from domain.deposit import Claim, Credited, Received, Refused, Replanned, Signed, owner_of
+from domain.deposit import Claim, OfToken, Received, Refused, Replanned, Signed, owner_of
 from domain.errors import MovementEndedError, TokenTakenError
 from domain.event import Entry
 from domain.identity import account_of_token, deposit_of_token
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from uuid import UUID
 
+    from app.cashier.ways import Way
     from app.gateways.mint.mints import Mints
     from app.gateways.mint.seal import Sealer
     from domain.ledger import Ledger
@@ -58,12 +60,14 @@ class Deposits:
         sealer: Sealer,
         history: Callable[[UUID], list[Entry]],
         pause: Callable[[float], None] = time.sleep,
+        ways: Sequence[Way] = (),
     ) -> None:
         self._ledger = ledger
         self._mints = mints
         self._sealer = sealer
         self._history = history
         self._pause = pause
+        self._ways = tuple(ways)
         self._turns = Turns()
 
     def read(self, text: str) -> Token:
@@ -83,11 +87,15 @@ class Deposits:
         The mint is not shown the token. Raises `TokenRefusedError`,
         `FeesExceedTokenError`, `MintDownError`.
         """
+        for way in self._ways:
+            least = way.worth(token)
+            if least is not None:
+                return least
         with _told():
             _, _, fee = self._appraised(token)
             return Msat((token.amount - fee) * MSAT_PER_UNIT[token.unit])
 
-    def deposit(self, token: Token, account_id: UUID) -> Credited:
+    def deposit(self, token: Token, account_id: UUID) -> Deposited:
         """Credit `account_id` with what the token is worth after the mint's fees.
 
         Presented again for the same account, the same credit is returned. Raises
@@ -100,7 +108,19 @@ class Deposits:
             entry = self._recorded(stream, account_id)
             return self._finish(entry or self._begun(token, account_id, stream))
 
-    def resume(self, entry: Entry) -> Credited:
+    def left_over(self, token: Token) -> str | None:
+        """Return what is left of a deposited token at a mint that is not ours, as a token.
+
+        It is its owner's, and the same token each time; None if there is none.
+        """
+        stream = deposit_of_token(tokens.token_id(token.proofs))
+        history = self._history(stream)
+        if not history or not isinstance(history[-1].event, Deposited):
+            return None
+        left = (way.left_over(stream, history[-1].event) for way in self._ways)
+        return next((text for text in left if text is not None), None)
+
+    def resume(self, entry: Entry) -> Deposited:
         """Go on with a deposit from its newest entry; raises as `deposit` does."""
         with self._turns.at(entry.stream):
             return self._finish(entry)
@@ -113,12 +133,17 @@ class Deposits:
         """
         history = self._history(stream)
         if not history or _may_begin_again(history[-1]):
+            # Refused before; whatever can be done with it now, it is done as if it were new.
             return None
         if owner_of(history[-1].event) not in {None, account_id}:
             raise TokenTakenError
         return history[-1]
 
     def _begun(self, token: Token, account_id: UUID, stream: UUID) -> Entry:
+        for way in self._ways:
+            begun = way.begin(token, account_id, stream)
+            if begun is not None:
+                return begun
         with _told():
             claim, amounts, keyset_id = self._classified(token, account_id, stream)
         entry = self._ledger.receive_token(stream, claim, keyset_id, amounts)
@@ -165,22 +190,30 @@ class Deposits:
             raise TokenRefusedError("The token's proofs are not signed by its mint.")
         return Proof(keyset_id=keyset.id, amount=proof.amount, secret=proof.secret, c=proof.c)
 
-    def _finish(self, entry: Entry) -> Credited:
+    def _finish(self, entry: Entry) -> Deposited:
         """Walk from `entry` to the deposit's end, one recorded step after the other."""
         for _ in range(STEPS_MAX):
             event = entry.event
-            if isinstance(event, Credited):
+            if isinstance(event, Deposited):
                 return event
             if isinstance(event, Refused):
                 raise _refusal(event)
-            if not isinstance(event, Received | Replanned):
-                raise TypeError(event)
             try:
-                entry = self._step(entry, event)
+                if isinstance(event, Received | Replanned):
+                    entry = self._step(entry, event)
+                else:
+                    entry = self._elsewhere(entry)
             except MovementEndedError:
                 # Another process has gone on from here meanwhile.
                 entry = self._history(entry.stream)[-1]
         raise DepositPendingError
+
+    def _elsewhere(self, entry: Entry) -> Entry:
+        for way in self._ways:
+            following = way.step(entry)
+            if following is not None:
+                return following
+        raise TypeError(entry.event)
 
     def _step(self, entry: Entry, event: Received | Replanned) -> Entry:
         try:
@@ -257,7 +290,7 @@ def _rows(proofs: Sequence[Proof]) -> list[tuple[str, int, str, str]]:
 
 
 def _may_begin_again(entry: Entry) -> bool:
-    return isinstance(entry.event, Refused) and not entry.event.final
+    return isinstance(entry.event, OfToken) and entry.event.may_begin_again
 
 
 def _is_being_swapped(error: GatewayError) -> bool:

@@ -5,6 +5,8 @@ CashierError
 ├── TokenSpentError          the mint says that the token was spent before
 ├── FeesExceedTokenError     the mint's fees are as much as the token is worth
 ├── MintDownError            the mint cannot be reached; nothing was done
+├── ForeignMintDownError     the mint of a foreign token cannot be reached, or is none
+├── ForeignSwapError         nothing has arrived of a foreign token; it is its owner's
 ├── DepositPendingError      the mint gave no final answer; present the token again
 ├── RefundPendingError       the mint gave no final answer; ask for the refund again
 ├── TokenTooSmallError       the token is worth less than the request can cost
@@ -43,6 +45,14 @@ class FeesExceedTokenError(CashierError):
 
 class MintDownError(CashierError):
     """The mint cannot be reached just now; the token was not redeemed."""
+
+
+class ForeignMintDownError(CashierError):
+    """The token's own mint cannot be asked just now; the token was not redeemed."""
+
+
+class ForeignSwapError(CashierError):
+    """Nothing has arrived from the token's own mint; nothing was credited."""
 
 
 class DepositPendingError(CashierError):

@@ -11,7 +11,7 @@ from app.cashier.errors import CashierError
 from app.gateways.errors import GatewayError
 from app.gateways.mint.errors import SealError, TokenError
 from domain.errors import HoldEndedError, LedgerError
-from domain.guards import DEPOSIT, ISSUED, REFUND, SWEEP, HoldRow, MovementRow
+from domain.guards import DEPOSIT, FOREIGN, ISSUED, REFUND, SWEEP, HoldRow, MovementRow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -61,6 +61,7 @@ class Recovery:
         self._refunds = refunds
         self._finishers: dict[str, Callable[[Entry], object]] = {
             DEPOSIT: deposits.resume,
+            FOREIGN: deposits.resume,
             REFUND: refunds.resume,
             SWEEP: refunds.sweep,
             **(others or {}),

@@ -42,9 +42,9 @@ from domain.refund import Cancelled, Collected, Draft, Issued, Redrafted, Starte
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from app.cashier.ways import Deposited
     from app.gateways.mint.mints import Mints
     from app.gateways.mint.wallet import Wallet
-    from domain.deposit import Credited
     from domain.ledger import Ledger
     from domain.purse import Purse
 
@@ -116,7 +116,7 @@ class Refunds:
                         entry = self._started(account_id, amount)
             return self._token(self._finish(entry))
 
-    def change(self, change_id: UUID, credited: Credited) -> Refund:
+    def change(self, change_id: UUID, credited: Deposited) -> Refund:
         """Return the token named `change_id`, for all that is available after a deposit.
 
         It is made at the mint and in the unit that the deposit came from, and nowhere else;
@@ -194,7 +194,7 @@ class Refunds:
             raise NothingToRefundError(available_msat=account.available_msat)
         raise PurseShortError
 
-    def _change(self, change_id: UUID, credited: Credited) -> Entry:
+    def _change(self, change_id: UUID, credited: Deposited) -> Entry:
         purse = self._purse(self._wallet(credited.mint), credited.unit)
         begin = partial(
             self._ledger.start_refund,

@@ -18,11 +18,12 @@ from app.cashier.errors import (
 )
 from app.cashier.plan import tries_of
 from app.cashier.sizing import UNIT
+from app.cashier.ways import Deposited
 from app.gateways.errors import OutcomeUnknownError, RefusedError
 from app.gateways.mint.mints import UntrustedMintError
 from app.gateways.mint.paymentrequest import PaymentRequest
 from app.gateways.mint.tokens import Token, token_id
-from domain.deposit import Credited, Refused, owner_of
+from domain.deposit import OfToken, Refused, owner_of
 from domain.errors import (
     InsufficientFundsError,
     NothingToRefundError,
@@ -167,11 +168,11 @@ class Tickets:
         """Tell whose the token is, by what the log says of it."""
         history = self._books.history(ticket.deposit_id)
         event = history[-1].event if history else None
-        if event is None or (isinstance(event, Refused) and not event.final):
+        if event is None or (isinstance(event, OfToken) and event.may_begin_again):
             return Standing.ITS_OWNERS
         if isinstance(event, Refused) or owner_of(event) != ticket.account_id:
             return Standing.NOBODYS
-        return Standing.OURS if isinstance(event, Credited) else Standing.IN_BETWEEN
+        return Standing.OURS if isinstance(event, Deposited) else Standing.IN_BETWEEN
 
     def change(self, ticket: Ticket) -> Refund:
         """Return what the ticket's token was too much, as a token of its mint and unit.
@@ -197,7 +198,7 @@ class Tickets:
             change_id = change_of_request(change_id)
         raise RefundPendingError
 
-    def _made(self, change_id: UUID, credited: Credited, *, was_collected: bool) -> Refund:
+    def _made(self, change_id: UUID, credited: Deposited, *, was_collected: bool) -> Refund:
         try:
             return self._refunds.change(change_id, credited)
         except NothingToRefundError as error:
@@ -216,7 +217,7 @@ class Tickets:
         except (OutcomeUnknownError, RefusedError, UntrustedMintError) as error:
             raise RefundPendingError from error
 
-    def _credited(self, ticket: Ticket) -> Credited:
+    def _credited(self, ticket: Ticket) -> Deposited:
         """Return the token's deposit, which is finished if it was begun.
 
         Raises `NoChangeError` for a token that is not ours, `RefundPendingError`.

@@ -12,7 +12,7 @@ import ssl
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Self
 
@@ -34,7 +34,7 @@ from app.gateways.errors import AddressBarredError, FetchBrokenError, Unreachabl
 from app.gateways.pools import BarredConnectionError, PoolAdapter, Pools
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import TypeAlias
 
     from urllib3.response import BaseHTTPResponse
@@ -120,18 +120,27 @@ class Guard:
         check_addresses(addresses)
         return self._to_one_of(addresses, port, deadline_s)
 
-    def session(self) -> requests.Session:
+    def session(self, watch: Callable[[socket.socket], None] | None = None) -> requests.Session:
         """Return a session that goes nowhere else, for clients that need one.
 
         It takes nothing from the environment. How long and how much is read is for those
-        to bound who use it.
+        to bound who use it; each connection is shown to `watch`.
         """
         session = requests.Session()
         session.trust_env = False
         session.verify = self.ca_file
         for scheme in PORT_OF_SCHEME:
-            session.mount(f"{scheme}://", PoolAdapter(self.connect, self.ca_file))
+            session.mount(f"{scheme}://", PoolAdapter(self.connect, self.ca_file, watch))
         return session
+
+    @contextmanager
+    def errand(self, seconds: float) -> Iterator[requests.Session]:
+        """Open such a session for some seconds: then all its connections are shut.
+
+        So a server that drips cannot hold up who asks it, whatever it drips.
+        """
+        with _Deadline(seconds) as deadline, self.session(deadline.watch) as session:
+            yield session
 
     def _check(self, host: str, port: int, *, is_tls: bool) -> None:
         if _plain(f"{host}:{port}") in self._allow:

@@ -98,13 +98,24 @@ class Pools(PoolManager):
 class PoolAdapter(HTTPAdapter):
     """The same for a session of requests."""
 
-    def __init__(self, make: Connect, ca_file: str) -> None:
+    def __init__(
+        self,
+        make: Connect,
+        ca_file: str,
+        watch: Callable[[socket.socket], None] | None = None,
+    ) -> None:
         self._make = make
         self._ca_file = ca_file
+        self._watch = watch
         super().__init__()
 
     def init_poolmanager(self, *sizes: Any, **options: Any) -> None:
         connections, each = sizes
         self.poolmanager = Pools(
-            self._make, self._ca_file, num_pools=connections, maxsize=each, **options
+            self._make,
+            self._ca_file,
+            self._watch,
+            num_pools=connections,
+            maxsize=each,
+            **options,
         )

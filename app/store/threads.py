@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from app.store.opening import Store
-    from domain.ledger import Record
+    from domain.foreign_ledger import Record
     from projections.chart import Query
 
 

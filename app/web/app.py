@@ -11,6 +11,7 @@ from app.web import (
     balance,
     headers,
     info,
+    left_over,
     lightning,
     lightning_page,
     models,
@@ -112,6 +113,7 @@ def _register(app: Flask, doors: Doors) -> None:
     )
     for name, prefix in balance.PREFIXES.items():
         app.register_blueprint(rooms, name=name, url_prefix=prefix)
+    app.register_blueprint(left_over.blueprint(doors.deposits, small))
     desk = lightning.Lightning(doors.invoices, doors.find_invoice, bearer, keys, small)
     for name, prefix in lightning.PREFIXES.items():
         app.register_blueprint(lightning.blueprint(desk), name=name, url_prefix=prefix)

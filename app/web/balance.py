@@ -9,6 +9,7 @@ from flask import Blueprint, Response, request
 from app.cashier.errors import TokenRefusedError
 from app.web.bearer import ApiKeys, Bearer, credential, ticket_shown
 from app.web.bodies import Bodies, as_json
+from app.web.left_over import told_of
 from app.web.refusals import (
     InvalidParameterError,
     NothingHereError,
@@ -72,8 +73,10 @@ class Balance:
         api_key = self._keys.of_token(token)
         account_id = account_of_key(api_key)
         current_visit().account_id = account_id
-        self._deposits.deposit(token, account_id)
-        return as_json({"api_key": api_key, "balance": self._row(account_id).available_msat})
+        credited = self._deposits.deposit(token, account_id)
+        balance_msat = self._row(account_id).available_msat
+        told = told_of(self._deposits, token, credited)
+        return as_json({"api_key": api_key, "balance": balance_msat} | told)
 
     def info(self) -> Response:
         """Return what may be spent and what is held by requests in progress, in msat."""
@@ -88,7 +91,8 @@ class Balance:
         account_id = self._owner()
         token = self._token(self._given(), "cashu_token")
         credited = self._deposits.deposit(token, account_id)
-        return as_json({"msats": credited.credited_msat})
+        told = told_of(self._deposits, token, credited)
+        return as_json({"msats": credited.credited_msat} | told)
 
     def refund(self) -> Response:
         """Return a token for all that is available; amounts are texts, as they always were.

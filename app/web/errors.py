@@ -200,6 +200,15 @@ CASHIER: Mapping[type[Exception], Rule] = {
         code="cashu_mint_unreachable",
         headers=retry_after(5),
     ),
+    cashier.ForeignMintDownError: Rule(
+        status=503,
+        type="mint_unreachable",
+        code="cashu_source_mint_unreachable",
+        headers=retry_after(5),
+    ),
+    cashier.ForeignSwapError: Rule(
+        status=422, type="mint_error", code="cashu_foreign_mint_swap_failed"
+    ),
     cashier.DepositPendingError: Rule(
         status=503,
         type="mint_unreachable",

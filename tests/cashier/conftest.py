@@ -51,6 +51,20 @@ def second_mint(open_mint: OpenMint) -> MoodyMint:
 
 
 @pytest.fixture
+def ours(open_mint: OpenMint) -> MoodyMint:
+    """Our own mint; its invoices are paid by who pays them."""
+    return open_mint("ours", pays_invoices=False)
+
+
+@pytest.fixture
+def theirs(open_mint: OpenMint, ours: MoodyMint) -> MoodyMint:
+    """An honest mint that nobody here has named."""
+    mint = open_mint("theirs")
+    mint.peers.append(ours)
+    return mint
+
+
+@pytest.fixture
 def build(open_mint: OpenMint, sqlite_place: Place, tmp_path: Path) -> Iterator[Build]:
     """How to open a house, and further processes of it on the same books."""
     with _builder(sqlite_place, tmp_path) as build:

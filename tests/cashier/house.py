@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from werkzeug.serving import make_server
 
 from app.cashier.deposit import Deposits
+from app.cashier.foreign import ForeignTokens
+from app.cashier.foreign_quote import ForeignLimits, ForeignQuotes
 from app.cashier.invoice import Invoices
 from app.cashier.offers import Offers
 from app.cashier.payout import ON_ITS_WAY, Payouts
@@ -21,6 +23,7 @@ from app.gateways.guarded import Fetch, Guard
 from app.gateways.lnurl import LightningAddresses
 from app.gateways.mint import crypto
 from app.gateways.mint.crypto import Seed
+from app.gateways.mint.foreign import ForeignMints
 from app.gateways.mint.mints import Mints
 from app.gateways.mint.seal import Sealer
 from app.gateways.mint.tokens import Token, decode, encode, token_id
@@ -30,6 +33,7 @@ from domain.guards import FREE
 from domain.hold import Metered, Terms
 from domain.identity import account_of_key, deposit_of_token
 from domain.ledger import Ledger
+from domain.msat import Msat
 from projections.follow import verify
 from tests.doubles.mint import FakeMint, _Quiet
 
@@ -37,9 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from uuid import UUID
 
-    from domain.deposit import Credited
+    from app.cashier.ways import Deposited
     from domain.event import Event
-    from domain.msat import Msat
     from tests.store.places import Store
 
 ALICE, BOB = account_of_key("sk-alice"), account_of_key("sk-bob")
@@ -52,6 +55,8 @@ TIMEOUT_S = 5.0
 ALWAYS = 1_000
 TERMS = Terms(model="gpt-x", route="main", price_version="p1")
 USAGE = Metered(prompt_tokens=1)
+
+LIMITS = ForeignLimits(fee_max_percent=10, amount_max=Msat(10_000_000), attempts_max=3)
 
 T = TypeVar("T")
 
@@ -115,6 +120,7 @@ class House:
         timeout_s: float = TIMEOUT_S,
         allow: Sequence[str] = (),
         on_its_way: timedelta = ON_ITS_WAY,
+        foreign: Sequence[str] | None = (),
     ) -> None:
         self.store = store
         self.moody = mints
@@ -126,12 +132,17 @@ class House:
             connect_timeout_s=TIMEOUT_S,
             timeout_s=timeout_s,
         )
+        self.late_by = timedelta(0)
+        self.passed_s = 0.0
+        sealer = Sealer(seed.subkey(b"sealed proofs"))
+        self.foreign = self._abroad(foreign, seed, sealer, timeout_s)
         self.deposits = Deposits(
             self.ledger,
             self.mints,
-            Sealer(seed.subkey(b"sealed proofs")),
+            sealer,
             store.history,
             self.pauses.append,
+            [self.foreign],
         )
         self.refunds = Refunds(self.ledger, self.mints, store, self.pauses.append)
         self.tidiness = Tidiness(alike_max=4, fee_max_msat=50_000)
@@ -147,8 +158,6 @@ class House:
             self.pauses.append,
             on_its_way,
         )
-        self.late_by = timedelta(0)
-        self.passed_s = 0.0
         self.invoices = Invoices(
             self.ledger,
             self.mints,
@@ -159,7 +168,27 @@ class House:
             lambda: self.passed_s,
         )
 
-    def deposit(self, token: str, account_id: UUID = ALICE) -> Credited:
+    def _abroad(
+        self, urls: Sequence[str] | None, seed: Seed, sealer: Sealer, timeout_s: float
+    ) -> ForeignTokens:
+        return ForeignTokens(
+            self.ledger,
+            self.mints,
+            ForeignMints(urls, _guard(urls), seed, timeout_s=timeout_s),
+            ForeignQuotes(
+                self.mints,
+                sealer,
+                lambda stream: seed.subkey(b"quote:" + stream.bytes),
+                LIMITS,
+                lambda: datetime.now(UTC) + self.late_by,
+            ),
+            sealer,
+            self.store.history,
+            self.pauses.append,
+            lambda: self.passed_s,
+        )
+
+    def deposit(self, token: str, account_id: UUID = ALICE) -> Deposited:
         return self.deposits.deposit(self.deposits.read(token), account_id)
 
     def available_msat(self, account_id: UUID = ALICE) -> int:
@@ -245,6 +274,10 @@ def spend(house: House, account_id: UUID, amount: Msat, hold_id: UUID) -> None:
     """Let a request cost `amount`, and be done."""
     house.ledger.hold(hold_id, account_id, amount, TERMS)
     house.ledger.charge(hold_id, account_id, amount, TERMS, USAGE)
+
+
+def _guard(foreign: Iterable[str] | None) -> Guard:
+    return Guard([url.removeprefix("http://") for url in foreign or ()])
 
 
 def _quietly(_done: int, _all: int) -> None:

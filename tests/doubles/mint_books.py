@@ -61,6 +61,7 @@ class MintBooks:
         self.peers: list[MintBooks] = []
         self.gives_change = True
         self.fee_paid = 1
+        self.reserve_percent = 1
         for unit in units:
             self.rotate(unit, fee_ppk)
 
@@ -246,7 +247,7 @@ class MintBooks:
             raise RefusalError(11000, "invoice has no amount")
         amount = -(-amount_msat // MSAT_OF_UNIT[body["unit"]])
         name = secrets.token_hex(16)
-        reserve = max(2, -(-amount // 100))
+        reserve = max(2, -(-amount * self.reserve_percent // 100))
         quote = FakeQuote(name, body["request"], amount, body["unit"], fee_reserve=reserve)
         self.melt_quotes[name] = quote
         return quote_json(quote)

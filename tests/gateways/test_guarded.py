@@ -286,7 +286,7 @@ def test_a_mint_of_a_strangers_choice_is_asked_through_the_guard(trap: Trap, url
             answer_bytes_max=1_000,
         )
 
-        with pytest.raises(UnreachableError):
+        with pytest.raises(AddressBarredError):
             mint.info()
 
     assert trap.visitors == 0

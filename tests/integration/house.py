@@ -7,16 +7,16 @@ import json
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from mnemonic import Mnemonic
 
 from app.cashier.bill import Call, Policy
 from app.cashier.charge import Charges
-from app.cashier.deposit import Deposits
 from app.cashier.invoice import Invoices
 from app.cashier.offers import Offers
+from app.cashier.opening import Taking, open_deposits
 from app.cashier.payout import Payouts
 from app.cashier.quote import Quotes, Rates
 from app.cashier.recover import Recovery
@@ -35,8 +35,12 @@ from app.store.locks import FileLocks, PostgresLocks
 from app.store.opening import Store, open_store
 from domain.guards import PAYOUT, SWAP
 from domain.ledger import Ledger
+from domain.msat import Msat
 from domain.price_list import fixed
-from tests.integration.fuse import Fuse, FusedAdapter, FusedUpstream
+from tests.integration.fuse import Fuse, FusedAdapter, FusedGuard, FusedUpstream
+
+if TYPE_CHECKING:
+    from app.cashier.deposit import Deposits
 
 # In sat a request, sat for 1,000 tokens in and out: as many msat for one token.
 PRICES = fixed(Fraction(1), Fraction(10), Fraction(20))
@@ -64,6 +68,7 @@ class Address:
     upstream_url: str
     seed_phrase: str
     allow: tuple[str, ...] = ()
+    foreign_url: str = ""
 
 
 def new_address(database_url: str, mint_url: str, upstream_url: str) -> Address:
@@ -150,7 +155,9 @@ def build(address: Address, fuse: Fuse | None = None) -> House:
     mints = Mints([address.mint_url], seed, connect_timeout_s=5.0, timeout_s=20.0)
     for wallet in mints:
         wallet.client._session.mount("http://", FusedAdapter(fuse))
-    deposits = Deposits(ledger, mints, Sealer(seed.subkey(b"sealed proofs")), store.history)
+    taking = Taking((address.foreign_url,), 10, Msat(10_000_000), timeout_s=20.0)
+    guard = FusedGuard(address.foreign_url, fuse)
+    deposits = open_deposits(ledger, mints, seed, store.history, taking, guard)
     refunds = Refunds(ledger, mints, store)
     payouts = _payouts(address, ledger, mints, seed, store)
     invoices = Invoices(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from app.gateways.mint.wire import ProofState
 from domain.deposit import Credited, Received, Replanned
+from domain.foreign import ForeignArrived, ForeignCredited
 from domain.guards import FREE, ISSUED, OUT, ProofKey
 from domain.invoice import InvoiceCredited, InvoicePlanned
 from domain.posting import EARNED, FEES_MINT, SHORTFALL
@@ -83,7 +84,7 @@ def _read(told: Told, event: Event) -> None:
     plan = _planned(event)
     if plan is not None:
         told.plans.append(plan)
-    elif isinstance(event, InvoiceCredited):
+    elif isinstance(event, InvoiceCredited | ForeignCredited):
         told.faces_msat += event.credited_msat
     elif isinstance(event, Credited):
         told.faces_msat += event.face_msat
@@ -105,7 +106,7 @@ def _planned(event: Event) -> tuple[str, str, Plan] | None:
         return event.claim.mint, event.claim.unit, event.plan
     if isinstance(event, Started | Redrafted):
         return event.draft.mint, event.draft.unit, event.draft.plan
-    if isinstance(event, InvoicePlanned):
+    if isinstance(event, InvoicePlanned | ForeignArrived):
         return event.bill.mint, event.bill.unit, event.plan
     if isinstance(event, Recalled | SweepStarted | SwapStarted | SwapRedrafted):
         return event.swap.mint, event.swap.unit, event.swap.plan

@@ -13,9 +13,9 @@ import requests
 
 from app.cashier.bill import Policy
 from app.cashier.charge import Charges
-from app.cashier.deposit import Deposits
 from app.cashier.invoice import Invoices
 from app.cashier.offers import Offers
+from app.cashier.opening import Taking, open_deposits
 from app.cashier.payout import Payouts
 from app.cashier.quote import Quotes, Rates
 from app.cashier.refund import Refunds
@@ -42,6 +42,7 @@ from app.web.info import About
 from app.web.ratelimits import Limits
 from app.web.receipts import blueprint as receipts_blueprint
 from domain.ledger import Ledger
+from domain.msat import Msat
 from domain.price_list import from_models_json
 from projections.invoices import find_invoice
 from tests.doubles.mint import FakeMint
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
     from flask import Flask
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
+
+    from app.cashier.deposit import Deposits
 
 OWNER = "test-process"
 BODY_BYTES_MAX = 64 * 1024
@@ -227,6 +230,12 @@ def allow() -> list[str]:
 
 
 @pytest.fixture
+def foreign_urls() -> tuple[str, ...]:
+    """The foreign mints of which tokens are taken; a test that has one overrides it."""
+    return ()
+
+
+@pytest.fixture
 def house(
     tmp_path: Path,
     mint: FakeMint,
@@ -234,20 +243,21 @@ def house(
     btc_usd: str | None,
     limits: Limits,
     allow: list[str],
+    foreign_urls: tuple[str, ...],
 ) -> Iterator[House]:
     store = SqliteStore(tmp_path / "ledger.db")
     store.create()
     ledger = Ledger(OneByOne(store.commit).record, OWNER)
     seed = Seed(b"\x07" * 64)
     mints = Mints((mint.url,), seed, connect_timeout_s=2, timeout_s=5)
-    sealer = Sealer(seed.subkey(b"seal"))
-    rates = Rates(store.rate, fixed_btc_usd=btc_usd, stale_after_s=900)
     gateway = door_to(upstream)
-    deposits = Deposits(ledger, mints, sealer, store.history, lambda _: None)
+    taking = Taking(foreign_urls, 10, Msat.from_sat(10_000), timeout_s=5)
+    guard = Guard(url.removeprefix("http://") for url in foreign_urls)
+    deposits = open_deposits(ledger, mints, seed, store.history, taking, guard, lambda _: None)
     refunds = Refunds(ledger, mints, store, lambda _: None)
     book = from_models_json({"models": MODELS}, Fraction(0))
     routes = (Route("test", book, gateway, MODELS, markup=MARKUP),)
-    quotes = Quotes(lambda: routes, rates)
+    quotes = Quotes(lambda: routes, Rates(store.rate, fixed_btc_usd=btc_usd, stale_after_s=900))
     charges = Charges(ledger, quotes, Policy("estimate", drain_s=5), account=store.account)
     sizes = TokenSizes(mints)
     # As if every look at an invoice came a minute after the one before.
@@ -263,7 +273,7 @@ def house(
     doors = Doors(
         deposits=deposits,
         refunds=refunds,
-        payouts=_payouts(allow, ledger, mints, sealer, store),
+        payouts=_payouts(allow, ledger, mints, Sealer(seed.subkey(b"seal")), store),
         charges=charges,
         tickets=Tickets(deposits, charges, refunds, quotes, sizes, store),
         invoices=invoices,

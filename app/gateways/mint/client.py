@@ -27,6 +27,7 @@ from app.gateways.errors import (
 )
 from app.gateways.mint import wire
 from app.gateways.mint.tokens import normal_mint_url
+from app.gateways.pools import BarredConnectionError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -203,6 +204,8 @@ class MintClient:
 
     def _translated(self, error: Exception) -> GatewayError:
         reason = _reason(error)
+        if isinstance(reason, BarredConnectionError):
+            return reason.barred
         if isinstance(reason, urllib3.exceptions.ConnectTimeoutError):
             return UnreachableError(self.url)
         # A certificate that is not the mint's ends the handshake before anything is sent;
