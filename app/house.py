@@ -18,6 +18,7 @@ from app.environment import SettingsError
 from app.gateways.guarded import Fetch, Guard
 from app.gateways.lnurl import LightningAddresses
 from app.gateways.mint.crypto import Seed
+from app.gateways.mint.gate import GateLimits
 from app.gateways.mint.mints import Mints
 from app.gateways.mint.seal import Sealer
 from app.logs import set_up_logs
@@ -78,6 +79,10 @@ def build(settings: Settings, records: Callable[[Store], Record]) -> House:
         seed,
         connect_timeout_s=settings.mint_timeout_s,
         timeout_s=settings.mint_timeout_s,
+        limits=GateLimits(
+            at_once_max=settings.mint_requests_max,
+            waiting_max=4 * settings.mint_requests_max,
+        ),
     )
     guard = Guard(settings.guard_allow)
     addresses = LightningAddresses(Fetch(guard))

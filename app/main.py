@@ -120,6 +120,7 @@ def create_back_office(settings: Settings) -> BackOffice:
         house.deposits,
         house.refunds,
         others={SWAP: swaps.resume, PAYOUT: house.payouts.resume},
+        stuck_after=timedelta(seconds=settings.stuck_after_s),
     )
     # A store of its own: following writes long pages, and must not delay what moves money.
     followed, _ = open_store(settings.database_url)
@@ -184,6 +185,7 @@ def _auditor(house: House, told: Store, password: str) -> Auditor:
         prices=house.book,
         fixed_btc_usd=_fixed_rate(house.settings.btc_usd),
         public_url=house.settings.http_url,
+        stuck_after_s=house.settings.stuck_after_s,
     )
 
 

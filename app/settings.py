@@ -198,6 +198,9 @@ class Settings(BaseSettings):
     mint_timeout_s: Seconds = 30
     """How many seconds a mint may take to answer; after that its answer is asked for again."""
 
+    mint_requests_max: int = Field(default=8, ge=1, le=1000)
+    """How many requests each process makes of one mint at a time; four times as many wait."""
+
     drain_seconds: Seconds = 300
     """How many seconds a stream whose client has gone is read on to learn what it cost."""
 

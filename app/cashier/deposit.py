@@ -11,6 +11,7 @@ import msgspec
 from app.cashier.errors import (
     DepositPendingError,
     FeesExceedTokenError,
+    MintCrowdedError,
     MintDownError,
     TokenRefusedError,
     TokenSpentError,
@@ -19,6 +20,8 @@ from app.cashier.turns import PAUSE_S, STEPS_MAX, Turns
 from app.cashier.ways import Deposited
 from app.gateways.errors import (
     GatewayError,
+    MintBusyError,
+    MintPausedError,
     MintRefusedError,
     MintUnknownError,
     OutcomeUnknownError,
@@ -146,6 +149,8 @@ class Deposits:
                 return begun
         with _told():
             claim, amounts, keyset_id = self._classified(token, account_id, stream)
+            # Better told to come again than left waiting with a token that is half taken.
+            self._mints.get(token.mint).client.expect_open()
         entry = self._ledger.receive_token(stream, claim, keyset_id, amounts)
         if _may_begin_again(entry):
             entry = self._ledger.replan_deposit(entry, claim, keyset_id, amounts)
@@ -281,6 +286,10 @@ def _told() -> Iterator[None]:
         yield
     except (KeysetError, TokenError) as error:
         raise TokenRefusedError(str(error)) from error
+    except MintBusyError as error:
+        raise MintCrowdedError(error.retry_after_s) from error
+    except MintPausedError as error:
+        raise MintDownError(error.retry_after_s) from error
     except (RefusedError, OutcomeUnknownError) as error:
         raise MintDownError from error
 

@@ -5,6 +5,7 @@ CashierError
 ├── TokenSpentError          the mint says that the token was spent before
 ├── FeesExceedTokenError     the mint's fees are as much as the token is worth
 ├── MintDownError            the mint cannot be reached; nothing was done
+│   └── MintCrowdedError     the mint has enough to do just now; nothing was done
 ├── ForeignMintDownError     the mint of a foreign token cannot be reached, or is none
 ├── ForeignSwapError         nothing has arrived of a foreign token; it is its owner's
 ├── DepositPendingError      the mint gave no final answer; present the token again
@@ -44,7 +45,18 @@ class FeesExceedTokenError(CashierError):
 
 
 class MintDownError(CashierError):
-    """The mint cannot be reached just now; the token was not redeemed."""
+    """The mint cannot be reached just now; the token was not redeemed.
+
+    It is to be tried again in `retry_after_s`, if that is known.
+    """
+
+    def __init__(self, retry_after_s: float | None = None) -> None:
+        super().__init__()
+        self.retry_after_s = retry_after_s
+
+
+class MintCrowdedError(MintDownError):
+    """The mint has as many requests as it bears just now; the token was not redeemed."""
 
 
 class ForeignMintDownError(CashierError):

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import logging
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
+from uuid import UUID
 
 from app.cashier.errors import CashierError
+from app.cashier.patience import Patience
 from app.gateways.errors import GatewayError
 from app.gateways.mint.errors import SealError, TokenError
 from domain.errors import HoldEndedError, LedgerError
 from domain.guards import DEPOSIT, FOREIGN, ISSUED, REFUND, SWEEP, HoldRow, MovementRow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from uuid import UUID
+    from collections.abc import Callable, Mapping, Sequence
 
     from app.cashier.deposit import Deposits
     from app.cashier.refund import Refunds
@@ -27,6 +30,16 @@ logger = logging.getLogger(__name__)
 
 ASK_AGAIN_AFTER = timedelta(seconds=10)
 """A movement younger than this is most likely being finished by whoever began it."""
+
+STUCK_AFTER = timedelta(hours=1)
+WATCH_AT_LEAST_EVERY_S = 600.0
+DAY_S = 86_400.0
+MINTS_AT_ONCE = 8
+SLOW_S = 5.0
+"""A mint that takes longer for one movement is not asked about the others for now."""
+
+Open = tuple[UUID, MovementRow]
+"""A movement without an end."""
 
 
 class Books(Protocol):
@@ -53,6 +66,7 @@ class Recovery:
         refunds: Refunds,
         clock: Callable[[], float] = time.monotonic,
         others: Mapping[str, Callable[[Entry], object]] | None = None,
+        stuck_after: timedelta = STUCK_AFTER,
     ) -> None:
         """`others` go on with movements of other kinds, by kind."""
         self._ledger = ledger
@@ -67,7 +81,11 @@ class Recovery:
             **(others or {}),
         }
         self._clock = clock
+        self._stuck_after = stuck_after
         self._missing_since_s: dict[str, float] = {}
+        self._finishing = Patience(clock)
+        self._watching = Patience(clock, longest_s=WATCH_AT_LEAST_EVERY_S)
+        self._sweeping = Patience(clock, longest_s=DAY_S)
 
     def release_orphans(self) -> int:
         """Release the holds of processes that are dead; return how many.
@@ -89,21 +107,45 @@ class Recovery:
         return released
 
     def finish_movements(self, older_than: timedelta = ASK_AGAIN_AFTER) -> int:
-        """Go on with what has no end yet; return how many ended."""
-        return sum(
-            self._finish(stream, row)
-            for stream, row in self._unfinished(older_than, tuple(self._finishers))
-        )
+        """Go on with what has no end yet; return how many ended.
+
+        What does not come to an end is asked about less and less often. The mints are asked
+        beside each other, and one that is slow to answer is left alone until the next time:
+        neither stands in the way of the others.
+        """
+        due = self._due(self._finishing, older_than, tuple(self._finishers))
+        return self._by_mint(due, self._finish)
 
     def sweep_tokens(self, older_than: timedelta) -> int:
         """Take back tokens that nobody has collected for so long; return how many."""
-        return sum(self._swept(stream) for stream, _ in self._unfinished(older_than, (ISSUED,)))
+        return self._by_mint(self._due(self._sweeping, older_than, (ISSUED,)), self._swept)
 
     def watch_tokens(self, older_than: timedelta = ASK_AGAIN_AFTER) -> int:
         """Ask the mints which issued tokens were collected; return how many were."""
-        return sum(
-            self._collect(stream) for stream, _ in self._unfinished(older_than, (ISSUED,))
-        )
+        return self._by_mint(self._due(self._watching, older_than, (ISSUED,)), self._collect)
+
+    def _due(
+        self, patience: Patience, older_than: timedelta, kinds: tuple[str, ...]
+    ) -> list[Open]:
+        """Return the movements to ask about now, oldest first."""
+        before = datetime.now(UTC) - older_than
+        found = [each for each in self._books.open_movements() if each[1].kind in kinds]
+        patience.forget_all_but([stream for stream, _ in found])
+        return [
+            (stream, row)
+            for stream, row in found
+            if row.at <= before and patience.is_due(stream, row.version)
+        ]
+
+    def _by_mint(self, due: Sequence[Open], ask: Callable[[UUID, MovementRow], bool]) -> int:
+        """Ask about each, the mints beside each other; return how many came to an end."""
+        groups: dict[str, list[Open]] = {}
+        for each in due:
+            groups.setdefault(each[1].mint, []).append(each)
+        if not groups:
+            return 0
+        with ThreadPoolExecutor(min(len(groups), MINTS_AT_ONCE)) as pool:
+            return sum(pool.map(partial(_ask_in_turn, ask), groups.values()))
 
     def _is_dead(self, owner: str) -> bool:
         if not self._locks.is_free(owner):
@@ -120,37 +162,48 @@ class Recovery:
             return False
         return True
 
-    def _unfinished(
-        self, older_than: timedelta, kinds: tuple[str, ...]
-    ) -> list[tuple[UUID, MovementRow]]:
-        before = datetime.now(UTC) - older_than
-        return [
-            (stream, row)
-            for stream, row in self._books.open_movements()
-            if row.kind in kinds and row.at <= before
-        ]
-
     def _finish(self, stream: UUID, row: MovementRow) -> bool:
-        newest = self._books.history(stream)[-1]
+        ask = self._finishers[row.kind]
+        is_over = self._asked(self._finishing, stream, row, lambda entry: ask(entry) or True)
+        age = datetime.now(UTC) - row.at
+        if not is_over and age > self._stuck_after:
+            fields = {"movement": str(stream), "kind": row.kind, "mint": row.mint}
+            told = {**fields, "pending_s": int(age.total_seconds())}
+            logger.warning("stuck at mint", extra={"fields": told})
+        return is_over
+
+    def _swept(self, stream: UUID, row: MovementRow) -> bool:
+        return self._asked(self._sweeping, stream, row, self._refunds.sweep)
+
+    def _collect(self, stream: UUID, row: MovementRow) -> bool:
+        return self._asked(self._watching, stream, row, self._refunds.collected)
+
+    def _asked(
+        self,
+        patience: Patience,
+        stream: UUID,
+        row: MovementRow,
+        ask: Callable[[Entry], object],
+    ) -> bool:
+        """Ask about one movement; tell whether it has come to an end, or else be patient."""
+        is_over = False
         try:
-            self._finishers[row.kind](newest)
+            is_over = bool(ask(self._books.history(stream)[-1]))
         except (CashierError, GatewayError, LedgerError, SealError, TokenError) as error:
             # Not known yet, or refused for good, or sealed by another seed: one movement that
             # cannot go on must not stand in the way of the others.
             logger.info("%s %s: %s", row.kind, stream, type(error).__name__)
-            return False
-        return True
+        if not is_over:
+            patience.failed(stream, row.version)
+        return is_over
 
-    def _swept(self, stream: UUID) -> bool:
-        try:
-            return self._refunds.sweep(self._books.history(stream)[-1])
-        except (CashierError, GatewayError, LedgerError, TokenError) as error:
-            logger.info("token %s: %s", stream, type(error).__name__)
-            return False
 
-    def _collect(self, stream: UUID) -> bool:
-        try:
-            return self._refunds.collected(self._books.history(stream)[-1])
-        except (GatewayError, LedgerError, TokenError) as error:
-            logger.info("token %s: %s", stream, type(error).__name__)
-            return False
+def _ask_in_turn(ask: Callable[[UUID, MovementRow], bool], movements: Sequence[Open]) -> int:
+    """Ask one mint about one movement after the other, until it takes too long to answer."""
+    ended = 0
+    for stream, row in movements:
+        begun_s = time.monotonic()
+        ended += ask(stream, row)
+        if time.monotonic() - begun_s > SLOW_S:
+            break
+    return ended

@@ -3,6 +3,8 @@
 GatewayError
 ├── RefusedError               certainly not done: undo
 │   ├── UnreachableError       the connection was never made
+│   │   └── MintPausedError        a mint that did not answer is left alone
+│   │       └── MintBusyError          a mint that has enough to do is left alone
 │   ├── AddressBarredError     an address that no stranger may send us to
 │   ├── RecipientError         who is to be paid cannot be: nothing was paid
 │   │   ├── RecipientFormatError   not a Lightning address or LNURL at all
@@ -13,7 +15,8 @@ GatewayError
 └── OutcomeUnknownError        perhaps done: keep, ask again
     ├── FetchBrokenError       a stranger's server was asked, and gave no whole answer
     └── MintUnknownError       the mint gave no final answer
-        └── MintAnswerError    the mint's answer contradicts the request or the protocol
+        ├── MintAnswerError    the mint's answer contradicts the request or the protocol
+        └── MintLimitError     the mint said that there were too many requests (429)
 """
 
 from __future__ import annotations
@@ -37,11 +40,23 @@ class OutcomeUnknownError(GatewayError):
 
 
 class UnreachableError(RefusedError):
-    """No connection could be made, so that nothing was sent."""
+    """No connection could be made, so that nothing was sent.
 
-    def __init__(self, host: str) -> None:
+    In `retry_after_s` it is to be tried again, if that is known.
+    """
+
+    def __init__(self, host: str, retry_after_s: float | None = None) -> None:
         super().__init__(f"no connection to {host}")
         self.host = host
+        self.retry_after_s = retry_after_s
+
+
+class MintPausedError(UnreachableError):
+    """The mint has not answered for a while, and is left alone; nothing was sent."""
+
+
+class MintBusyError(MintPausedError):
+    """The mint has as many requests as it bears, and is left alone; nothing was sent."""
 
 
 class AddressBarredError(RefusedError):
@@ -125,6 +140,14 @@ class MintUnknownError(OutcomeUnknownError):
 
 class MintAnswerError(MintUnknownError):
     """The mint answered with something that contradicts the request or the protocol."""
+
+
+class MintLimitError(MintUnknownError):
+    """The mint said 429, and perhaps for how long it is to be left alone."""
+
+    def __init__(self, detail: str, *, retry_after_s: float | None) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
 
 
 def readable(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from eventsourcing.persistence import PersistenceError
@@ -27,6 +27,8 @@ from app.store.tables import (
 )
 from domain.guards import (
     FREE,
+    INVOICE,
+    ISSUED,
     NEWEST,
     AccountRow,
     GuardRows,
@@ -41,6 +43,7 @@ from domain.guards import (
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
+    from datetime import timedelta
     from uuid import UUID
 
     from eventsourcing.persistence import ApplicationRecorder
@@ -194,6 +197,14 @@ class Reads(ABC):
     def open_movements(self) -> list[tuple[UUID, MovementRow]]:
         """Return the deposits and refunds without an end, oldest first."""
         return self._rows(OPEN_MOVEMENT, "ORDER BY at, stream")
+
+    def stuck(self, after: timedelta) -> list[tuple[UUID, MovementRow]]:
+        """Return the movements that have waited for their mint for so long, oldest first.
+
+        Tokens that wait to be collected, and invoices to be paid, wait for their owners.
+        """
+        tail = "WHERE kind NOT IN (?, ?) AND at < ? ORDER BY at, stream"
+        return self._rows(OPEN_MOVEMENT, tail, ISSUED, INVOICE, datetime.now(UTC) - after)
 
     def movements_of(self, account_id: UUID, kind: str) -> list[tuple[UUID, MovementRow]]:
         """Return an account's unfinished movements of one kind, newest first."""

@@ -209,6 +209,12 @@ CASHIER: Mapping[type[Exception], Rule] = {
     cashier.ForeignSwapError: Rule(
         status=422, type="mint_error", code="cashu_foreign_mint_swap_failed"
     ),
+    cashier.MintCrowdedError: Rule(
+        status=503,
+        type="mint_rate_limited",
+        code="cashu_mint_rate_limited",
+        headers=retry_after(5),
+    ),
     cashier.DepositPendingError: Rule(
         status=503,
         type="mint_unreachable",
@@ -261,9 +267,12 @@ GATEWAYS: Mapping[type[Exception], Rule] = {
     gateways.RecipientAnswerError: RECIPIENT_FAILED,
     gateways.RecipientDownError: RECIPIENT_FAILED,
     gateways.FetchBrokenError: UPSTREAM_DOWN,
+    gateways.MintPausedError: MINT_DOWN,
+    gateways.MintBusyError: MINT_DOWN,
     gateways.MintRefusedError: MINT_DOWN,
     gateways.MintUnknownError: MINT_DOWN,
     gateways.MintAnswerError: MINT_DOWN,
+    gateways.MintLimitError: MINT_DOWN,
     exchange.RateUnavailableError: INTERNAL,
     mint.KeysetError: MINT_DOWN,
     mint.KeysetUnknownError: MINT_DOWN,

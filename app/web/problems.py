@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from werkzeug.exceptions import HTTPException
 
 from app.cashier.errors import TokenTooSmallError
-from app.gateways.upstream import UpstreamsRestingError
 from app.web.bodies import as_json
 from app.web.dialect import as_asked
 from app.web.errors import HTTP, INTERNAL, REQUEST, TABLE, Rule, retry_after
@@ -46,7 +45,7 @@ def answer(error: Exception) -> Response:
     """Return the answer for `error`, in both envelopes, and tell operators if it is ours."""
     rule = rule_of(error)
     _tell_operators(error, rule)
-    own = error.headers if isinstance(error, DoorError) else _headers_of_http(error)
+    own = error.headers if isinstance(error, DoorError) else _headers_of(error)
     headers = {**rule.headers, **own}
     return problem(
         rule.status,
@@ -124,10 +123,14 @@ def _rule_of_http(error: HTTPException) -> Rule:
     return Rule(status=status, type=REQUEST, code=code, message=f"{error.name}.")
 
 
+def _headers_of(error: Exception) -> dict[str, str]:
+    """Say when to come back, where that is known better than the table does."""
+    pause_s = getattr(error, "retry_after_s", None)
+    return _headers_of_http(error) if pause_s is None else retry_after(max(1, ceil(pause_s)))
+
+
 def _headers_of_http(error: Exception) -> dict[str, str]:
     """Keep what HTTP demands beside 405: the methods that would have been taken."""
-    if isinstance(error, UpstreamsRestingError):
-        return retry_after(max(1, ceil(error.retry_after_s)))
     methods = getattr(error, "valid_methods", None)
     return {"Allow": ", ".join(sorted(methods))} if methods else {}
 

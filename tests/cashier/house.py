@@ -24,6 +24,7 @@ from app.gateways.lnurl import LightningAddresses
 from app.gateways.mint import crypto
 from app.gateways.mint.crypto import Seed
 from app.gateways.mint.foreign import ForeignMints
+from app.gateways.mint.gate import Gate, GateLimits
 from app.gateways.mint.mints import Mints
 from app.gateways.mint.seal import Sealer
 from app.gateways.mint.tokens import Token, decode, encode, token_id
@@ -53,6 +54,8 @@ OTHER_SEED = Seed.from_mnemonic(
 )
 TIMEOUT_S = 5.0
 ALWAYS = 1_000
+# Nobody in these tests has time to leave a mint alone.
+IMPATIENT = GateLimits(limited_pause_s=0.0, pause_s=0.0)
 TERMS = Terms(model="gpt-x", route="main", price_version="p1")
 USAGE = Metered(prompt_tokens=1)
 
@@ -131,6 +134,7 @@ class House:
             seed,
             connect_timeout_s=TIMEOUT_S,
             timeout_s=timeout_s,
+            limits=IMPATIENT,
         )
         self.late_by = timedelta(0)
         self.passed_s = 0.0
@@ -208,6 +212,11 @@ class House:
     def log(self) -> list[Event]:
         return [placed.entry.event for page in self.store.log() for placed in page]
 
+    def gate(self, mint: MoodyMint, limits: GateLimits) -> Gate:
+        """Have the mint spared as `limits` say; return the gate before it."""
+        gate = self.mints.get(mint.url).client._gate = Gate(mint.url, limits)
+        return gate
+
     def close(self) -> None:
         for wallet in self.mints:
             wallet.client._session.close()
@@ -223,6 +232,8 @@ class House:
                 if row.mint == mint.url and row.state == FREE
             ]
             if keys and mint.is_up:
+                # However the mint was treated, now it is asked.
+                self.mints.get(mint.url).client._gate = Gate(mint.url)
                 states = self.mints.get(mint.url).states(keys)
                 assert set(states) == {ProofState.UNSPENT}
 

@@ -9,6 +9,7 @@ import pytest
 import requests
 
 from app.gateways.mint.client import MintClient
+from app.gateways.mint.gate import Gate, GateLimits
 from tests.doubles.mint import FakeMint
 from tests.integration.mint import RealMint
 
@@ -50,6 +51,7 @@ def connect() -> Iterator[Callable[[str], MintClient]]:
                 connect_timeout_s=2.0,
                 read_timeout_s=read_timeout_s,
                 answer_bytes_max=ANSWER_BYTES_MAX,
+                gate=Gate(url, GateLimits(limited_pause_s=0.0, pause_s=0.0)),
             )
 
         yield made

@@ -12,6 +12,8 @@ import requests
 
 from app.gateways.errors import (
     MintAnswerError,
+    MintBusyError,
+    MintLimitError,
     MintRefusedError,
     MintUnknownError,
     OutcomeUnknownError,
@@ -21,6 +23,7 @@ from app.gateways.errors import (
 from app.gateways.mint import crypto
 from app.gateways.mint.client import BATCH_MAX, MintClient
 from app.gateways.mint.errors import TokenMintError
+from app.gateways.mint.gate import Gate
 from app.gateways.mint.keysets import split
 from app.gateways.mint.tokens import decode
 from app.gateways.mint.wire import BlindedMessage, ProofState, QuoteState
@@ -358,3 +361,32 @@ def test_a_client_is_of_a_mint_with_a_proper_url(connect: Connect) -> None:
     assert connect("HTTP://Mint.Example/").url == "http://mint.example"
     with pytest.raises(TokenMintError):
         connect("file:///etc/passwd")
+
+
+@pytest.mark.parametrize(
+    ("said", "pause_s"), [("Retry-After: 120", 120.0), ("Retry-After: soon", None), ("", None)]
+)
+def test_a_mint_with_too_many_requests_says_for_how_long(
+    connect: Connect, said: str, pause_s: float | None
+) -> None:
+    headers = [said] if said else []
+
+    with pytest.raises(MintLimitError) as limited:
+        canned(connect, {"detail": "Rate limit exceeded."}, "429 Too Many Requests", *headers)
+
+    assert limited.value.retry_after_s == pause_s
+
+
+def test_a_mint_that_is_to_be_left_alone_is_not_called(
+    fake_mint: FakeMint, connect: Connect
+) -> None:
+    client = connect(fake_mint.url)
+    client._gate = Gate(fake_mint.url)
+    fake_mint.fault("info", Fault.RATE_LIMIT)
+    with pytest.raises(MintLimitError):
+        client.info()
+
+    with pytest.raises(MintBusyError):
+        client.info()
+
+    assert fake_mint.calls["info"] == 1

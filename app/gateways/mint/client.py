@@ -1,9 +1,9 @@
 """Speaks the HTTP API of one mint; says of each call whether it is done, not done or unknown.
 
 Every method that sends something raises, beside what it says itself:
-`UnreachableError` when no connection was made, `MintRefusedError` when the mint said no, and
-`MintUnknownError` when nobody can tell: then the same call is made again, with the same
-inputs and outputs, or NUT-09 and NUT-07 are asked.
+`UnreachableError` when no connection was made, or none is to be made for now (`gate`),
+`MintRefusedError` when the mint said no, and `MintUnknownError` when nobody can tell: then
+the same call is made again, with the same inputs and outputs, or NUT-09 and NUT-07 are asked.
 """
 
 from __future__ import annotations
@@ -21,11 +21,13 @@ import urllib3
 from app.gateways.errors import (
     GatewayError,
     MintAnswerError,
+    MintLimitError,
     MintRefusedError,
     MintUnknownError,
     UnreachableError,
 )
 from app.gateways.mint import wire
+from app.gateways.mint.gate import Gate
 from app.gateways.mint.tokens import normal_mint_url
 from app.gateways.pools import BarredConnectionError
 
@@ -68,6 +70,7 @@ class MintClient:
         connect_timeout_s: float,
         read_timeout_s: float,
         answer_bytes_max: int,
+        gate: Gate | None = None,
     ) -> None:
         self.url = normal_mint_url(url)
         self._session = session
@@ -75,6 +78,11 @@ class MintClient:
         self._read_timeout_s = read_timeout_s
         self._answer_bytes_max = answer_bytes_max
         session.trust_env = False
+        self._gate = gate or Gate(self.url)
+
+    def expect_open(self) -> None:
+        """Raise a `MintPausedError` if the mint is to be left alone just now."""
+        self._gate.expect_open()
 
     def info(self) -> MintInfo:
         """Return what the mint tells of itself (NUT-06)."""
@@ -174,6 +182,12 @@ class MintClient:
     def _send(
         self, method: str, path: str, body: Mapping[str, object] | None
     ) -> dict[str, Any]:
+        with self._gate.turn():
+            return self._sent(method, path, body)
+
+    def _sent(
+        self, method: str, path: str, body: Mapping[str, object] | None
+    ) -> dict[str, Any]:
         try:
             with self._session.request(
                 method,
@@ -184,7 +198,10 @@ class MintClient:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                return _done(response.status_code, self._content(response))
+                content = self._content(response)
+                if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+                    raise MintLimitError("too many requests", retry_after_s=_pause_s(response))
+                return _done(response.status_code, content)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise self._translated(error) from error
 
@@ -245,11 +262,17 @@ def _failure(status: int, answer: Mapping[str, Any]) -> GatewayError:
     detail = _detail(answer.get("detail")) or f"HTTP {status}"
     if status == HTTPStatus.UNPROCESSABLE_ENTITY and "detail" in answer:
         return MintRefusedError(code, detail)
-    if status == HTTPStatus.TOO_MANY_REQUESTS or not _is_client_error(status):
+    if not _is_client_error(status):
         return MintUnknownError(detail, code=code)
     if code is None or code in UNDECIDED_CODES:
         return MintUnknownError(detail, code=code)
     return MintRefusedError(code, detail)
+
+
+def _pause_s(response: requests.Response) -> float | None:
+    """Return for how many seconds a mint wants to be left alone (RFC 9110), if it says so."""
+    text = response.headers.get("Retry-After", "").strip()
+    return float(text[:9]) if text.isascii() and text.isdigit() else None
 
 
 def _is_client_error(status: int) -> bool:

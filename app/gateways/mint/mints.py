@@ -8,6 +8,7 @@ import requests
 
 from app.gateways.mint.client import MintClient
 from app.gateways.mint.errors import TokenError
+from app.gateways.mint.gate import Gate
 from app.gateways.mint.keysets import KeysetBook, KeysetOwners
 from app.gateways.mint.wallet import Wallet
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from app.gateways.mint.crypto import Seed
+    from app.gateways.mint.gate import GateLimits
 
 ANSWER_BYTES_MAX = 4 * 1024 * 1024
 
@@ -27,7 +29,13 @@ class Mints:
     """Wallets by mint URL: an exact allow-list, so that no token decides whom we call."""
 
     def __init__(
-        self, urls: Iterable[str], seed: Seed, *, connect_timeout_s: float, timeout_s: float
+        self,
+        urls: Iterable[str],
+        seed: Seed,
+        *,
+        connect_timeout_s: float,
+        timeout_s: float,
+        limits: GateLimits | None = None,
     ) -> None:
         owners = KeysetOwners()
         self._wallets: dict[str, Wallet] = {}
@@ -38,6 +46,7 @@ class Mints:
                 connect_timeout_s=connect_timeout_s,
                 read_timeout_s=timeout_s,
                 answer_bytes_max=ANSWER_BYTES_MAX,
+                gate=Gate(url, limits),
             )
             self._wallets[client.url] = Wallet(client, KeysetBook(client, owners), seed)
 

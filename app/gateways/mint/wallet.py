@@ -200,7 +200,11 @@ class Wallet:
         return tuple(sorted(signed, key=lambda proof: proof.counter))
 
     def purse(self, unit: str) -> Purse:
-        """Return what a swap needs to know of the mint: keyset to ask for, fees by keyset."""
+        """Return what a swap needs to know of the mint: keyset to ask for, fees by keyset.
+
+        Raises a `MintPausedError` also if all is known, but the mint is to be left alone.
+        """
+        self.client.expect_open()
         keyset, fees = self.keysets.active(unit), self.keysets.fees(unit)
         return Purse(self.url, unit, keyset.id, fees)
 

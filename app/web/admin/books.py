@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from app.web.admin import figures
@@ -29,12 +30,14 @@ class Unfinished(Room):
 
     @page("/")
     def index(self) -> Any:
+        since = datetime.now(UTC) - timedelta(seconds=self.auditor.stuck_after_s)
+
         def read(query: Query) -> dict[str, Any]:
             tokens = figures.open_movements(query, issued=True)
             for token in tokens:
                 token["amount_msat"] = figures.token_msat(query, token["stream"])
             return {
-                "movements": figures.open_movements(query, issued=False),
+                "movements": figures.open_movements(query, issued=False, stuck_since=since),
                 "tokens": tokens,
                 "holds": figures.open_holds(query),
             }

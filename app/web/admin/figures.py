@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
-from domain.guards import FREE, ISSUED, OUT, RESERVED
+from domain.guards import FREE, INVOICE, ISSUED, OUT, RESERVED
 from domain.msat import MSAT_PER_UNIT
 from domain.posting import EARNED, postings
 from projections.chart import BY_SIDE, balance_msat, told_upto
@@ -206,14 +206,24 @@ def richest(query: Query) -> list[dict[str, Any]]:
     return [_row(names, row) for row in rows]
 
 
-def open_movements(query: Query, *, issued: bool) -> list[dict[str, Any]]:
-    """Return movements without an end, oldest first; the `issued` wait to be collected."""
+def open_movements(
+    query: Query, *, issued: bool, stuck_since: datetime | None = None
+) -> list[dict[str, Any]]:
+    """Return movements without an end, oldest first; the `issued` wait to be collected.
+
+    Those that have waited for their mint since before `stuck_since` are stuck there.
+    """
     rows = query(
         "SELECT stream, kind, account_id, mint, at FROM open_movement"
         " WHERE (kind = ?) = ? ORDER BY at, stream LIMIT ?",
         [ISSUED, issued, ROWS_MAX],
     )
-    return [_row(("stream", "kind", "account_id", "mint", "at"), row) for row in rows]
+    found = [_row(("stream", "kind", "account_id", "mint", "at"), row) for row in rows]
+    for each in found:
+        # An invoice waits for whoever is to pay it.
+        waits = stuck_since is not None and each["kind"] != INVOICE
+        each["is_stuck"] = waits and each["at"] < stuck_since
+    return found
 
 
 def token_msat(query: Query, stream: UUID) -> int:

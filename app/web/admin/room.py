@@ -53,6 +53,7 @@ class Auditor:
     `apart` runs what keeps a processor busy. `sealed` proves that an event is under a
     checkpoint, or raises `NotSealedError`. `prices` are those in force;
     `fixed_btc_usd` is the operator's own rate, `public_url` where clients reach the house.
+    A movement that waits for longer than `stuck_after_s` is stuck at its mint.
     """
 
     house: str
@@ -66,6 +67,7 @@ class Auditor:
     prices: PriceBook
     fixed_btc_usd: str | None = None
     public_url: str | None = None
+    stuck_after_s: float = 3600.0
 
     def session(self) -> Session | None:
         """Return the session of the request that is being answered, if it has one."""

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
-from app.web.admin import words
+from app.web.admin import figures, words
 from domain.posting import KINDS, postings
 from tests.domain.given import MINT
 from tests.projections.story import CLIENTS, OTHER_MINT, books_of
@@ -154,7 +155,18 @@ def test_what_is_not_finished_is_told(both: View) -> None:
     found = rows(both.page("/admin/unfinished/"))
 
     kinds = [row[1] for row in found if row and row[0].startswith("20")]
-    assert kinds == ["refund", "76.000", "12.345"]
+    assert kinds == ["refund stuck at mint", "76.000", "12.345"]
+
+
+def test_only_what_has_waited_for_long_is_stuck(view: View) -> None:
+    long_ago = datetime.now(UTC) - timedelta(days=3_000)
+    with view.store.snapshot() as query:
+        found = [
+            figures.open_movements(query, issued=False, stuck_since=since)[0]["is_stuck"]
+            for since in (datetime.now(UTC), long_ago, None)
+        ]
+
+    assert found == [True, False, False]
 
 
 def test_an_account_is_found_by_its_id_and_by_a_request(view: View) -> None:
