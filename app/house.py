@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from app.cashier.invoice import Invoices
+from app.cashier.keys import Addresses, Keys
 from app.cashier.offers import Offers
 from app.cashier.opening import Taking, open_deposits, quote_key
 from app.cashier.payout import Payouts
@@ -59,6 +60,7 @@ class House:
     addresses: LightningAddresses
     payouts: Payouts
     invoices: Invoices
+    keys: Keys
     book: PriceBook
     models: list[dict[str, Any]]
     metrics: Metrics
@@ -106,6 +108,7 @@ def build(settings: Settings, records: Callable[[Store], Record]) -> House:
         addresses=addresses,
         payouts=payouts,
         invoices=Invoices(ledger, mints, store, partial(quote_key, seed)),
+        keys=Keys(ledger, store, Addresses(seed.subkey), Msat(settings.child_key_cost_msat)),
         book=book,
         models=models,
         metrics=Metrics(),

@@ -94,7 +94,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(proof.blueprint(Proofs(seals)))
     # A store of its own: a long statement must not delay what moves money.
     told, _ = open_store(house.settings.database_url)
-    bearer = Bearer(house.deposits, house.store.account)
+    bearer = Bearer(house.deposits, house.store.account, house.store.key)
     app.register_blueprint(statement.blueprint(Books(bearer, beside_the_hub(told))))
     key = signing_key(house.settings, house.seed)
     written = Receipts(seals, key, house.store.mapper.decode)
@@ -233,18 +233,26 @@ def _doors(house: House) -> Doors:
         quotes=quotes,
         account=house.store.account,
         history=house.store.history,
+        keys=house.keys,
+        used=house.store.used,
+        donate=house.ledger.donate,
+        check_address=house.addresses.read,
         token_fee_ppk=sizes.fee_ppk,
         about=_about(settings, house.seed),
         key_secret=house.seed.subkey(API_KEYS),
         body_bytes_max=settings.body_bytes_max,
         body_timeout_s=settings.body_timeout_s,
-        limits=Limits(
-            requests_per_minute=settings.rate_limit_rpm,
-            tokens_per_minute=settings.rate_limit_tpm,
-            at_once=settings.rate_limit_concurrent,
-            creations_per_minute=settings.rate_limit_create_rpm,
-        ),
+        limits=_limits(settings),
         witness=house.metrics.count_request,
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        requests_per_minute=settings.rate_limit_rpm,
+        tokens_per_minute=settings.rate_limit_tpm,
+        at_once=settings.rate_limit_concurrent,
+        creations_per_minute=settings.rate_limit_create_rpm,
     )
 
 

@@ -207,6 +207,13 @@ class Settings(BaseSettings):
     sweep_interval_s: Seconds = 10
     """How often the back office looks for unfinished movements, in seconds."""
 
+    refund_processing_interval: int = Field(default=3600, ge=0, le=31_536_000)
+    """How often the back office refunds what is left on keys that have expired, in seconds; 0
+    for never."""
+
+    child_key_cost_msat: int = Field(default=0, ge=0, le=1_000_000_000)
+    """What a child key costs, in thousandths of a satoshi."""
+
     refund_check_interval_s: Seconds = 60
     """How often the back office asks whether refund tokens were collected, in seconds."""
 

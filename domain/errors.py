@@ -94,7 +94,7 @@ class LimitReachedError(KeyRefusedError):
             f" of the {limit_msat} msat that this key may spend."
         )
         self.limit_msat = limit_msat
-        self.left_msat = left_msat
+        self.available_msat = left_msat
         self.required_msat = required_msat
 
 

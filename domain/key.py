@@ -146,7 +146,8 @@ class MakeKey:
 class SetKey:
     """Change what binds the key of the account `by`, or of a child of it.
 
-    Raises `UnknownAccountError`, `UnknownChildError`, `ForeignKeyError`.
+    An account may be bound before it has any money. Raises `UnknownChildError`,
+    `ForeignKeyError`, and `ChildKeyError` for a child that would bind itself.
     """
 
     stream: UUID
@@ -158,9 +159,11 @@ class SetKey:
         needs.keys.add(self.stream)
 
     def decide(self, rows: GuardRows, at: datetime) -> Entry:
-        if rows.accounts.get(self.by) is None:
-            raise UnknownAccountError(self.by)
-        row = rows.keys.get(self.stream) if self.stream == self.by else _child(self, rows)
+        row = rows.keys.get(self.stream)
+        if self.stream != self.by:
+            row = _child(self, rows)
+        elif row is not None and row.parent_id is not None:
+            raise ChildKeyError
         rules = self.changes.of(row.rules if row else Rules())
         version = row.version + 1 if row else 1
         return Entry(self.stream, version, KeySet(at=at, by=self.by, rules=rules))

@@ -141,7 +141,7 @@ class Ledger(ForeignLedger):
     def set_key(self, key_id: UUID, by: UUID, changes: Changes) -> KeySet:
         """Change what binds a key: that of the account `by`, or of one of its children.
 
-        Raises `UnknownAccountError`, `KeyRefusedError`.
+        Raises `KeyRefusedError`.
         """
         return expect(self._record(SetKey(key_id, by, changes)), KeySet)
 

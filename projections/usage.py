@@ -6,7 +6,7 @@ from datetime import UTC
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
-from domain.hold import Charged
+from domain.hold import Charged, counting
 from projections.sheet import Line, Sheet
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ AMOUNTS = (
 
 
 def lines(_position: int, entry: Entry) -> Sequence[Line]:
-    """Return what a charge adds to its account's line and to that of the house."""
+    """Return what a charge adds to the lines of its account, a child's key and the house."""
     event = entry.event
     if not isinstance(event, Charged):
         return ()
@@ -51,7 +51,8 @@ def lines(_position: int, entry: Entry) -> Sequence[Line]:
         event.cost_msat,
         event.shortfall_msat,
     )
-    return [(owner, day, event.terms.model, *amounts) for owner in (event.account_id, HOUSE)]
+    owners = (*(counting(event.account_id, event.key_id) or (event.account_id,)), HOUSE)
+    return [(owner, day, event.terms.model, *amounts) for owner in owners]
 
 
 USAGE = Sheet(
@@ -95,6 +96,16 @@ def read_usage(
         (account_id, *days, limit),
     )
     return [_used(dict(zip((*kept, *AMOUNTS), row, strict=True))) for row in rows]
+
+
+def read_total(query: Query, account_id: UUID) -> tuple[int, int]:
+    """Return how many requests `account_id` has ever made, and what it has paid, in msat."""
+    found = query(
+        "SELECT SUM(requests), SUM(cost_msat - shortfall_msat) FROM usage WHERE account_id = ?",
+        (account_id,),
+    )
+    requests, paid_msat = found[0]
+    return int(requests or 0), int(paid_msat or 0)
 
 
 def _used(row: dict[str, Any]) -> Used:

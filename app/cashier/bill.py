@@ -12,7 +12,12 @@ from app.cashier.costs import cost_document
 from app.cashier.usage import estimate
 from app.store.errors import StoreError
 from domain.cost import Cost
-from domain.errors import HoldEndedError, InsufficientFundsError, UnknownHoldError
+from domain.errors import (
+    HoldEndedError,
+    InsufficientFundsError,
+    LimitReachedError,
+    UnknownHoldError,
+)
 from domain.hold import Metered
 from domain.msat import Msat
 
@@ -45,7 +50,8 @@ class Call:
     `body` is what it sent, `document` the same, parsed; `files_bytes` of it are files,
     which are no text. `request_id` names the hold, and is chance unless the client has
     `named` its request; `request_hash` then tells whether another one of that name asks
-    for the same. `used` is told how many tokens it was charged for.
+    for the same. `used` is told how many tokens it was charged for; `key_id` is the key
+    that asks, if it is bound or a child.
     """
 
     request_id: UUID
@@ -60,6 +66,7 @@ class Call:
     request_hash: str = ""
     files_bytes: int = 0
     used: Callable[[int], object] = bool
+    key_id: UUID | None = None
 
     @property
     def prompt_bytes(self) -> int:
@@ -99,6 +106,7 @@ class Bill:
         self._call = call
         self._policy = policy
         self._ended = False
+        self._key_id = call.key_id
         self.tries = tries
         """What the hold covers, and what may therefore be tried, in this order."""
         self.take(tries[0])
@@ -114,7 +122,7 @@ class Bill:
         """
         try:
             self._hold()
-        except InsufficientFundsError as error:
+        except (InsufficientFundsError, LimitReachedError) as error:
             covered = [t for t in self.tries if t.ceiling.msat <= error.available_msat]
             if not covered:
                 raise
@@ -125,19 +133,22 @@ class Bill:
     def _hold(self) -> None:
         call = self._call
         try:
-            self._ledger.hold(
+            held = self._ledger.hold(
                 call.request_id,
                 call.account_id,
                 max(each.ceiling for each in self.tries),
                 self._quote.terms,
                 named=call.named,
                 request_hash=call.request_hash,
+                key_id=call.key_id,
             )
         except StoreError:
             # It may have been recorded all the same. The client is told at once; the hold
             # is given back as soon as the store can be asked.
             gevent.spawn(self.release, "the store did not answer")
             raise
+        # It may have been bound since it was looked at.
+        self._key_id = held.key_id
 
     @property
     def route(self) -> Route:
@@ -187,7 +198,7 @@ class Bill:
             self._ended = True
             self._insist(
                 lambda: self._ledger.release(
-                    self._call.request_id, self._call.account_id, reason
+                    self._call.request_id, self._call.account_id, reason, self._key_id
                 )
             )
 
@@ -221,7 +232,12 @@ class Bill:
         call.used(usage.prompt_tokens + usage.completion_tokens)
         self._insist(
             lambda: self._ledger.charge(
-                call.request_id, call.account_id, cost.total, terms, metered(usage)
+                call.request_id,
+                call.account_id,
+                cost.total,
+                terms,
+                metered(usage),
+                self._key_id,
             )
         )
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 from uuid import UUID, uuid4
 
-from app.cashier.errors import RefundPendingError
+from app.cashier.errors import ChangeCollectedError, RefundPendingError
 from app.cashier.own import inputs_of
 from app.cashier.reclaim import Reclaims
 from app.cashier.turns import PAUSE_S, STEPS_MAX, Turns
@@ -20,6 +20,7 @@ from app.gateways.mint.wallet import REPLAN
 from app.gateways.mint.wire import ProofState
 from domain.errors import (
     FeeTooHighError,
+    InsufficientFundsError,
     MovementEndedError,
     NothingToRefundError,
     PurseShortError,
@@ -129,6 +130,28 @@ class Refunds:
             entry = history[-1] if history else self._change(change_id, credited)
             return self._token(self._finish(entry))
 
+    def part(self, refund_id: UUID, account_id: UUID, amount: Msat) -> Refund:
+        """Return the token named `refund_id`, for `amount` of what is available.
+
+        Asked again, the same token is returned. Less than the amount, if no mint has as much.
+        Raises `InsufficientFundsError`, `ChangeCollectedError` and as `refund` does.
+        """
+        with self._turns.at(refund_id):
+            history = self._books.history(refund_id)
+            if history and isinstance(history[-1].event, Collected):
+                raise ChangeCollectedError
+            entry = history[-1] if history else None
+            if entry is None:
+                account = self._books.account(account_id)
+                if account is not None and account.available_msat < amount.msat:
+                    raise InsufficientFundsError(
+                        required_msat=amount.msat,
+                        available_msat=account.available_msat,
+                        held_msat=account.held_msat,
+                    )
+                entry = self._started(account_id, amount, refund_id)
+            return self._token(self._finish(entry))
+
     def resume(self, entry: Entry) -> Issued:
         """Go on with a refund from its newest entry; raises as `refund` does."""
         with self._turns.at(entry.stream):
@@ -179,13 +202,17 @@ class Refunds:
         begun = self._books.movements_of(account_id, REFUND)
         return self._books.history(begun[0][0])[-1] if begun else None
 
-    def _started(self, account_id: UUID, amount: Msat | None) -> Entry:
+    def _started(
+        self, account_id: UUID, amount: Msat | None, refund_id: UUID | None = None
+    ) -> Entry:
         account = self._books.account(account_id)
         if account is None:
             raise UnknownAccountError(account_id)
         for purse in self._purses(account):
             try:
-                return self._ledger.start_refund(uuid4(), account_id, purse, amount)
+                return self._ledger.start_refund(
+                    refund_id or uuid4(), account_id, purse, amount
+                )
             except PurseShortError:
                 continue
         # The purses may be short because another process has just begun to refund it all.

@@ -40,6 +40,7 @@ from domain.guards import (
     ReconciledRow,
     Totals,
 )
+from projections.usage import read_total
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -178,6 +179,11 @@ class Reads(ABC):
             return self._rows(API_KEY, f"{where} {tail}", at, limit)
         behind = "AND (expires_at, key_id) > (?, ?)"
         return self._rows(API_KEY, f"{where} {behind} {tail}", at, *after, limit)
+
+    def used(self, account_id: UUID) -> tuple[int, int]:
+        """Return an account's requests of all times and what it has paid for them, in msat."""
+        with self.snapshot() as query:
+            return read_total(query, account_id)
 
     def open_holds(self, owner: str) -> list[tuple[UUID, HoldRow]]:
         """Return the holds that the process `owner` has not ended."""

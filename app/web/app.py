@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from flask import Flask
@@ -21,6 +22,8 @@ from app.web import (
 )
 from app.web.bearer import ApiKeys, Bearer
 from app.web.bodies import Bodies
+from app.web.key_fields import Binding, KeyFields
+from app.web.keys import KeyDesk
 from app.web.lightning_out import LightningOut
 from app.web.models import Listing
 from app.web.ratelimits import Limits, RateLimits
@@ -34,14 +37,17 @@ if TYPE_CHECKING:
     from app.cashier.charge import Charges
     from app.cashier.deposit import Deposits
     from app.cashier.invoice import Invoices
+    from app.cashier.keys import Keys, Spender
     from app.cashier.payout import Payouts
     from app.cashier.quote import Quotes
     from app.cashier.refund import Refunds
     from app.cashier.ticket import Tickets
     from app.logs import RequestLine
     from app.web.info import About
+    from domain.donation import Donated
     from domain.event import Entry
     from domain.guards import AccountRow
+    from domain.msat import Msat
 
 WALLET_BYTES_MAX = 256 * 1024
 
@@ -50,9 +56,11 @@ WALLET_BYTES_MAX = 256 * 1024
 class Doors:
     """What the doors lead to.
 
-    `account` reads what an account has, `history` what has become of a movement,
-    `find_invoice` which invoice a BOLT11 text is of; API keys are derived from `key_secret`,
-    32 bytes. `token_fee_ppk` is what mints take of a proof.
+    `account` reads what an account has, `used` how many requests it made and what they have
+    cost, `history` what has become of a movement, `find_invoice` which invoice a BOLT11 text
+    is of; `check_address` raises a `RefusedError` for an address at which nobody can be paid.
+    API keys are derived from `key_secret`, 32 bytes. `token_fee_ppk` is what mints take of a
+    proof.
     """
 
     deposits: Deposits
@@ -65,6 +73,10 @@ class Doors:
     quotes: Quotes
     account: Callable[[UUID], AccountRow | None]
     history: Callable[[UUID], list[Entry]]
+    keys: Keys
+    used: Callable[[UUID], tuple[int, int]]
+    donate: Callable[[UUID, UUID, Msat | None], Donated]
+    check_address: Callable[[str], object]
     token_fee_ppk: Callable[[], int]
     about: About
     key_secret: bytes = field(repr=False)
@@ -88,7 +100,10 @@ def create_web(doors: Doors) -> Flask:
 
 
 def _register(app: Flask, doors: Doors) -> None:
-    bearer = Bearer(doors.deposits, doors.account)
+    fields = KeyFields(doors.check_address, partial(_model_ids, doors.quotes))
+    bearer = Bearer(
+        doors.deposits, doors.account, doors.keys.row, partial(_first_wish, fields, doors.keys)
+    )
     bodies = Bodies(bytes_max=doors.body_bytes_max, timeout_s=doors.body_timeout_s)
     till = xcashu.Till(doors.tickets, bodies)
     small = Bodies(bytes_max=WALLET_BYTES_MAX, timeout_s=doors.body_timeout_s)
@@ -105,19 +120,35 @@ def _register(app: Flask, doors: Doors) -> None:
             keys,
             doors.deposits,
             doors.refunds,
-            doors.account,
             small,
             till.refund,
             LightningOut(doors.payouts),
-        )
+            Binding(doors.keys, fields),
+        ),
+        KeyDesk(
+            bearer, keys, doors.keys, fields, small, doors.account, doors.used, doors.donate
+        ),
     )
     for name, prefix in balance.PREFIXES.items():
         app.register_blueprint(rooms, name=name, url_prefix=prefix)
     app.register_blueprint(left_over.blueprint(doors.deposits, small))
-    desk = lightning.Lightning(doors.invoices, doors.find_invoice, bearer, keys, small)
+    desk = lightning.Lightning(
+        doors.invoices, doors.find_invoice, bearer, keys, small, doors.keys, fields
+    )
     for name, prefix in lightning.PREFIXES.items():
         app.register_blueprint(lightning.blueprint(desk), name=name, url_prefix=prefix)
     app.register_blueprint(lightning_page.blueprint(desk, doors.about))
     listing = Listing(doors.quotes, doors.token_fee_ppk)
     app.register_blueprint(models.blueprint(listing))
     app.register_blueprint(info.blueprint(doors.about, listing, doors.account))
+
+
+def _model_ids(quotes: Quotes, model: str) -> set[str]:
+    """Return what the ledger may call `model`; each route has its own word for it."""
+    return {quote.terms.model for quote in quotes.quotes(model)}
+
+
+def _first_wish(fields: KeyFields, keys: Keys) -> Callable[[Spender], None]:
+    """Return what binds an account that the current request opens by a token."""
+    wanted = fields.ending({})
+    return lambda spender: keys.bind(spender, wanted)

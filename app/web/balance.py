@@ -3,37 +3,43 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from uuid import uuid4, uuid5
 
 from flask import Blueprint, Response, request
 
 from app.cashier.errors import TokenRefusedError
-from app.web.bearer import ApiKeys, Bearer, credential, ticket_shown
-from app.web.bodies import Bodies, as_json
+from app.cashier.keys import Spender
+from app.web.asking import request_name
+from app.web.bearer import ticket_shown
+from app.web.bodies import as_json
+from app.web.key_fields import amount_of
 from app.web.left_over import told_of
+from app.web.lightning_out import AMOUNT
 from app.web.refusals import (
-    InvalidParameterError,
+    ChildRefundError,
     NothingHereError,
     NoTokenError,
     UnreadableTokenError,
 )
 from app.web.visit import current_visit
-from domain.guards import AccountRow
+from domain.errors import ChildKeyError
 from domain.identity import account_of_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from uuid import UUID
 
     from app.cashier.deposit import Deposits
+    from app.cashier.keys import Wanted
     from app.cashier.refund import Refunds
     from app.gateways.mint.tokens import Token
+    from app.web.bearer import ApiKeys, Bearer
+    from app.web.bodies import Bodies
+    from app.web.key_fields import Binding
+    from app.web.keys import KeyDesk
     from app.web.lightning_out import LightningOut
 
 PREFIXES = {"balance": "/v1/balance", "wallet": "/v1/wallet"}
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-NOBODY = AccountRow(0, 0, "", "")
-# Limits and other ways out that a client may ask for and would then rely on.
-NOT_YET_FOR_KEYS = ("balance_limit", "balance_limit_reset", "validity_date")
 
 
 class Balance:
@@ -48,54 +54,54 @@ class Balance:
         keys: ApiKeys,
         deposits: Deposits,
         refunds: Refunds,
-        account: Callable[[UUID], AccountRow | None],
         bodies: Bodies,
         change: Callable[[str], Response],
         lightning_out: LightningOut,
+        binding: Binding,
     ) -> None:
         self._bearer = bearer
         self._keys = keys
         self._deposits = deposits
         self._refunds = refunds
-        self._account = account
         self._bodies = bodies
         self._change = change
         self._lightning_out = lightning_out
+        self._desk = binding.keys
+        self._fields = binding.fields
 
     def create(self) -> Response:
-        """Deposit a token and return the API key that opens its account.
+        """Deposit a token and return the API key that opens its account, bound as is wished.
 
         Asked again with the same token, the same key and its balance of now.
         """
         given = self._given()
-        _refuse(given, NOT_YET_FOR_KEYS)
+        wanted = self._fields.whole(given)
         token = self._token(given, "initial_balance_token")
         api_key = self._keys.of_token(token)
         account_id = account_of_key(api_key)
         current_visit().account_id = account_id
         credited = self._deposits.deposit(token, account_id)
-        balance_msat = self._row(account_id).available_msat
+        self._desk.bind(Spender(account_id), wanted)
+        balance_msat = self._desk.available_msat(account_id)
         told = told_of(self._deposits, token, credited)
         return as_json({"api_key": api_key, "balance": balance_msat} | told)
 
-    def info(self) -> Response:
-        """Return what may be spent and what is held by requests in progress, in msat."""
-        secret = credential(request.headers.get("Authorization", ""))
-        row = self._row(self._bearer.account_of(secret))
-        return as_json(
-            {"api_key": secret, "balance": row.available_msat, "reserved": row.held_msat}
-        )
-
     def topup(self) -> Response:
-        """Deposit one more token; return what it was worth, in msat."""
-        account_id = self._owner()
-        token = self._token(self._given(), "cashu_token")
-        credited = self._deposits.deposit(token, account_id)
+        """Deposit one more token; return what it was worth, in msat.
+
+        What is put on a child is its parent's. An account that has ended is topped up all
+        the same: what is there is refunded again, or spent, once its end is put off.
+        """
+        spender, given = self._spender(), self._given()
+        wanted = self._ending(spender, given)
+        token = self._token(given, "cashu_token")
+        credited = self._deposits.deposit(token, spender.account_id)
+        self._desk.bind(spender, wanted)
         told = told_of(self._deposits, token, credited)
         return as_json({"msats": credited.credited_msat} | told)
 
     def refund(self) -> Response:
-        """Return a token for all that is available; amounts are texts, as they always were.
+        """Return a token for all that is available, or for an amount; amounts are texts.
 
         With a Lightning address or an LNURL the money goes there instead.
         A token in the X-Cashu header that paid for one request is answered with its change.
@@ -103,23 +109,41 @@ class Balance:
         ticket = ticket_shown()
         if ticket is not None:
             return self._change(ticket)
-        account_id = self._owner()
-        sent = self._lightning_out.refund(account_id, self._given())
+        spender, given = self._spender(), self._given()
+        if spender.is_child:
+            raise ChildRefundError
+        amount = amount_of(given)
+        ending = {"key_expiry_time": given.get("key_expiry_time")}
+        self._desk.bind(spender, self._ending(spender, ending))
+        account_id = spender.account_id
+        wish = given if amount is None else {**given, AMOUNT: amount.to_sat()}
+        sent = self._lightning_out.refund(account_id, wish)
         if sent is not None:
             return sent
-        refund = self._refunds.refund(account_id)
+        if amount is None:
+            refund = self._refunds.refund(account_id)
+        else:
+            name = request_name()
+            named = uuid5(account_id, f"refund:{name}") if name else uuid4()
+            refund = self._refunds.part(named, account_id, amount)
         return as_json({"token": refund.token, f"{refund.unit}s": str(refund.amount)})
 
     def refunded(self, refund_id: str) -> Response:
         """Return how far a refund over Lightning is."""
-        return self._lightning_out.standing(self._owner(), refund_id)
+        spender = self._spender()
+        if spender.is_child:
+            raise ChildRefundError
+        return self._lightning_out.standing(spender.account_id, refund_id)
 
-    def _owner(self) -> UUID:
+    def _spender(self) -> Spender:
         # Here no header at all is told the same as a header of another kind.
-        return self._bearer.open(request.headers.get("Authorization", ""))
+        return self._bearer.spender(request.headers.get("Authorization", ""))
 
-    def _row(self, account_id: UUID) -> AccountRow:
-        return self._account(account_id) or NOBODY
+    def _ending(self, spender: Spender, given: Mapping[str, object]) -> Wanted:
+        wanted = self._fields.ending(given)
+        if wanted and spender.is_child:
+            raise ChildKeyError
+        return wanted
 
     def _given(self) -> Mapping[str, object]:
         """Return what was sent, in the query or as JSON; the body goes before the query."""
@@ -136,12 +160,15 @@ class Balance:
             raise UnreadableTokenError from error
 
 
-def blueprint(balance: Balance) -> Blueprint:
+def blueprint(balance: Balance, desk: KeyDesk) -> Blueprint:
     """Return the routes; they are registered once for each of `PREFIXES`."""
     routes = Blueprint("balance", __name__)
     routes.add_url_rule("/create", "create", balance.create, methods=["GET", "POST"])
-    routes.add_url_rule("/", "info", balance.info)
-    routes.add_url_rule("/info", "info", balance.info)
+    routes.add_url_rule("/", "info", desk.info)
+    routes.add_url_rule("/info", "info", desk.info)
+    routes.add_url_rule("/child-key", "child_key", desk.make_children, methods=["POST"])
+    routes.add_url_rule("/child-key/reset", "reset", desk.reset_child, methods=["POST"])
+    routes.add_url_rule("/donate", "donate", desk.donate, methods=["POST"])
     routes.add_url_rule("/topup", "topup", balance.topup, methods=["POST"])
     routes.add_url_rule("/refund", "refund", balance.refund, methods=["POST"])
     routes.add_url_rule("/refund/<refund_id>", "refunded", balance.refunded)
@@ -159,9 +186,3 @@ def never_store(answer: Response) -> Response:
     """Keep keys and tokens out of caches."""
     answer.headers["Cache-Control"] = "no-store"
     return answer
-
-
-def _refuse(given: Mapping[str, object], names: tuple[str, ...]) -> None:
-    for name in names:
-        if given.get(name) is not None:
-            raise InvalidParameterError(name, "is not offered here")

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING
 
 from flask import request
 
+from app.cashier.errors import TokenRefusedError
+from app.cashier.keys import Spender
 from app.gateways.mint.tokens import token_id
 from app.web.refusals import (
     EmptyBearerError,
     NoCredentialsError,
     NotBearerError,
+    NoTokenError,
     UnknownKeyError,
+    UnreadableTokenError,
 )
 from app.web.visit import current_visit
 from domain.identity import account_of_key
@@ -25,7 +29,10 @@ if TYPE_CHECKING:
 
     from app.cashier.deposit import Deposits
     from app.gateways.mint.tokens import Token
+    from domain.allowance import KeyRow
     from domain.guards import AccountRow
+
+    Bind = Callable[[Spender], None]
 
 KEY_PREFIX = "sk-"
 TOKEN_PREFIX = "cashu"  # noqa: S105  # what tokens begin with, not one of them
@@ -55,61 +62,106 @@ class ApiKeys:
         identity = b"invoice:" + invoice_id.bytes
         return KEY_PREFIX + hmac.new(self._secret, identity, sha256).hexdigest()
 
+    def of_child(self, salt: UUID) -> str:
+        """Return the child key that was made of `salt`."""
+        identity = b"child:" + salt.bytes
+        return KEY_PREFIX + hmac.new(self._secret, identity, sha256).hexdigest()
+
     def __repr__(self) -> str:
         return "ApiKeys(…)"
+
+
+def nothing_wanted() -> Bind:
+    """Bind no key that is opened by a token."""
+    return lambda _: None
 
 
 class Bearer:
     """Opens accounts. An account that exists goes on existing, so that it is remembered.
 
-    What is remembered is a hash of the credential and the account, of `known_max` at most.
+    What is remembered is a hash of the credential and who spends by it, of `known_max` at
+    most: whose money a child spends never changes, and a key that was bound since is found
+    out by the ledger. `wanted` is asked before the token of a new account is deposited, and
+    yields what binds that account to what the request says.
     """
 
     def __init__(
         self,
         deposits: Deposits,
         account: Callable[[UUID], AccountRow | None],
+        key: Callable[[UUID], KeyRow | None],
+        wanted: Callable[[], Bind] = nothing_wanted,
         known_max: int = KNOWN_MAX,
     ) -> None:
         self._deposits = deposits
         self._account = account
-        self._known: OrderedDict[bytes, UUID] = OrderedDict()
+        self._key = key
+        self._wanted = wanted
+        self._known: OrderedDict[bytes, Spender] = OrderedDict()
         self._known_max = known_max
 
     def open(self, authorization: str | None) -> UUID:
-        """Return the account that an Authorization header opens.
+        """Return the account that an Authorization header opens; of a child, its parent's.
 
         A token that was never seen is deposited first. Raises a `DoorError`, and what
         `Deposits` raises.
         """
-        return self.account_of(credential(authorization))
+        return self.spender(authorization).account_id
 
     def account_of(self, secret: str) -> UUID:
         """Return the account that an API key or a token opens; raises as `open` does."""
-        digest = sha256(secret.encode()).digest()
-        account_id = self._known.get(digest)
-        if account_id is None:
-            account_id = self._looked_up(secret)
-            self._remember(digest, account_id)
-        current_visit().account_id = account_id
-        return account_id
+        return self.spender_of(secret).account_id
 
-    def _looked_up(self, secret: str) -> UUID:
+    def spender(self, authorization: str | None) -> Spender:
+        """Return who asks by an Authorization header; raises as `open` does."""
+        return self.spender_of(credential(authorization))
+
+    def spender_of(self, secret: str) -> Spender:
+        """Return who asks by an API key or a token; raises as `open` does."""
+        digest = sha256(secret.encode()).digest()
+        spender = self._known.get(digest)
+        if spender is None:
+            spender = self._looked_up(secret)
+            self._remember(digest, spender)
+        current_visit().account_id = spender.account_id
+        return spender
+
+    def deposited(self, text: object) -> tuple[UUID, int]:
+        """Return a token's own account, and the msat that were credited to it."""
+        if not isinstance(text, str) or not text.strip():
+            raise NoTokenError("token")
+        try:
+            token = self._deposits.read(text.strip())
+        except TokenRefusedError as error:
+            raise UnreadableTokenError from error
+        account_id = self._deposits.account_of(token)
+        current_visit().account_id = account_id
+        return account_id, self._deposits.deposit(token, account_id).credited_msat
+
+    def _looked_up(self, secret: str) -> Spender:
         if secret.startswith(KEY_PREFIX):
-            account_id = account_of_key(secret)
-            if self._account(account_id) is None:
-                raise UnknownKeyError
-            return account_id
+            return self._holder(account_of_key(secret))
         if not secret.lower().startswith(TOKEN_PREFIX):
             raise UnknownKeyError
         token = self._deposits.read(secret)
         account_id = self._deposits.account_of(token)
         if self._account(account_id) is None:
+            bind = self._wanted()
             self._deposits.deposit(token, account_id)
-        return account_id
+            bind(Spender(account_id))
+        return self._holder(account_id)
 
-    def _remember(self, digest: bytes, account_id: UUID) -> None:
-        self._known[digest] = account_id
+    def _holder(self, key_id: UUID) -> Spender:
+        account = self._account(key_id)
+        if account is not None:
+            return Spender(key_id, key_id if account.keyed else None)
+        row = self._key(key_id)
+        if row is None or row.parent_id is None:
+            raise UnknownKeyError
+        return Spender(row.parent_id, key_id)
+
+    def _remember(self, digest: bytes, spender: Spender) -> None:
+        self._known[digest] = spender
         if len(self._known) > self._known_max:
             self._known.popitem(last=False)
 

@@ -88,6 +88,7 @@ TOO_OFTEN = Rule(status=429, type="requests", code="rate_limit_exceeded")
 LATE = Rule(status=408, type=REQUEST, code="request_timeout")
 TOO_LARGE = Rule(status=413, type=REQUEST, code="request_too_large")
 NOT_FOUND = Rule(status=404, type=REQUEST, code="not_found", detail=str)
+CHILD_KEY = Rule(status=400, type=REQUEST, code="child_key", detail=str)
 
 DOOR: Mapping[type[Exception], Rule] = {
     door.DoorError: BAD_REQUEST,
@@ -124,6 +125,8 @@ DOOR: Mapping[type[Exception], Rule] = {
     door.BodyTooLargeError: TOO_LARGE,
     door.InvalidJsonError: Rule(status=400, type=REQUEST, code="invalid_json"),
     door.InvalidParameterError: BAD_REQUEST,
+    door.NoChildKeyError: BAD_REQUEST,
+    door.ChildRefundError: Rule(status=400, type=REQUEST, code="child_key", detail=str),
     door.NoTokenError: Rule(status=400, type=REQUEST, code="missing_token", detail=str),
     door.UnreadableTokenError: Rule(
         status=400, type="invalid_token", code="invalid_cashu_token", detail=str
@@ -150,6 +153,20 @@ LEDGER: Mapping[type[Exception], Rule] = {
         code="insufficient_balance",
         headers=DO_NOT_RETRY,
     ),
+    ledger.KeyRefusedError: CHILD_KEY,
+    ledger.ChildKeyError: CHILD_KEY,
+    ledger.TooManyKeysError: CHILD_KEY,
+    ledger.LimitReachedError: Rule(
+        status=402,
+        type="insufficient_quota",
+        code="balance_limit_exceeded",
+        headers=DO_NOT_RETRY,
+    ),
+    ledger.KeyExpiredError: Rule(status=403, type=REQUEST, code="key_expired"),
+    ledger.ModelNotAllowedError: Rule(status=403, type=REQUEST, code="model_not_allowed"),
+    ledger.ForeignKeyError: Rule(status=403, type=REQUEST, code="not_your_key", detail=str),
+    ledger.UnknownChildError: NOT_FOUND,
+    ledger.OtherKeyError: INTERNAL,
     ledger.UnknownHoldError: INTERNAL,
     ledger.HoldEndedError: INTERNAL,
     ledger.RequestInProgressError: Rule(

@@ -9,7 +9,8 @@ from flask import Blueprint, Response, request
 
 from app.cashier.errors import InvoiceUnknownError
 from app.cashier.invoice import CREATE, TOPUP, Status
-from app.web.balance import METHODS, NOT_YET_FOR_KEYS, never_store, nothing_here
+from app.cashier.keys import Spender, Wanted
+from app.web.balance import METHODS, never_store, nothing_here
 from app.web.bodies import as_json
 from app.web.refusals import InvalidParameterError, NoCredentialsError
 from domain.identity import account_of_key
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from app.cashier.invoice import Invoices, Standing
+    from app.cashier.keys import Keys
     from app.web.bearer import ApiKeys, Bearer
     from app.web.bodies import Bodies
+    from app.web.key_fields import KeyFields
     from domain.invoice import Bill
 
 PREFIXES = {
@@ -30,6 +33,7 @@ PREFIXES = {
     "v2_lightning": "/v2/lightning",
 }
 AMOUNT_SAT_MAX = 1_000_000
+NOTHING_WANTED = Wanted()
 
 
 class Lightning:
@@ -42,12 +46,16 @@ class Lightning:
         bearer: Bearer,
         keys: ApiKeys,
         bodies: Bodies,
+        desk: Keys,
+        fields: KeyFields,
     ) -> None:
         self._invoices = invoices
         self._find = find
         self._bearer = bearer
         self._keys = keys
         self._bodies = bodies
+        self._desk = desk
+        self._fields = fields
 
     def invoice(self) -> Response:
         """Return an invoice; when it is paid, an account is opened or topped up by it."""
@@ -76,10 +84,12 @@ class Lightning:
             raise InvoiceUnknownError
         return as_json(self._document(self._invoices.standing(invoice_id)))
 
-    def create(self, amount_sat: int) -> tuple[UUID, Bill]:
-        """Return a new invoice that opens an account when it is paid."""
+    def create(self, amount_sat: int, wanted: Wanted = NOTHING_WANTED) -> tuple[UUID, Bill]:
+        """Return a new invoice that opens an account, bound as is `wanted`, when it is paid."""
         invoice_id = uuid4()
         account_id = account_of_key(self._keys.of_invoice(invoice_id))
+        # Before anybody can pay: once there is money, its key is bound.
+        self._desk.bind(Spender(account_id), wanted)
         return invoice_id, self._invoices.open(invoice_id, account_id, amount_sat, CREATE)
 
     def standing(self, invoice_id: str) -> Standing:
@@ -107,12 +117,9 @@ class Lightning:
 
     def _opened(self, given: Mapping[str, Any]) -> tuple[UUID, Bill]:
         amount_sat = _amount_sat(given.get("amount_sats"))
-        for name in NOT_YET_FOR_KEYS:
-            if given.get(name) is not None:
-                raise InvalidParameterError(name, "is not offered here yet")
         purpose = given.get("purpose", CREATE)
         if purpose == CREATE:
-            return self.create(amount_sat)
+            return self.create(amount_sat, self._fields.whole(given))
         if purpose != TOPUP:
             raise InvalidParameterError("purpose", "must be create or topup")
         invoice_id, account_id = uuid4(), self._account_of(given)

@@ -141,12 +141,13 @@ class Proxy:
         key = key_shown()
         if key is None:
             return self._till.ask_for_payment(path)
-        account_id = self._bearer.open(key)
-        self._rates.admit(account_id)
+        spender = self._bearer.spender(key)
+        self._rates.admit(spender.account_id)
         name = request_name()
         if name is not None:
-            current_visit().request_id = hold_of_request(account_id, name)
-        call = call_of(path, asked(path, self._bodies), account_id)
+            current_visit().request_id = hold_of_request(spender.id, name)
+        document = asked(path, self._bodies)
+        call = replace(call_of(path, document, spender.account_id), key_id=spender.key_id)
         self._rates.weigh(call.document, call.prompt_bytes)
         served = self._repeats.serve(call, key) if name is None else self._tried(call, name)
         return handed_on(served, current_visit())
@@ -159,7 +160,7 @@ class Proxy:
         """
         visit, attempt = current_visit(), 0
         while True:
-            visit.request_id = hold_of_request(call.account_id, name, attempt)
+            visit.request_id = hold_of_request(call.key_id or call.account_id, name, attempt)
             try:
                 return self._charges.serve(named(call, visit.request_id, name))
             except RequestRepeatedError as error:

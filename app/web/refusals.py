@@ -11,6 +11,8 @@ DoorError                    the request cannot be let in
 │   └── InvalidJsonError     the body is not a JSON object
 ├── InvalidParameterError    a member or header is not what it should be (carries its name)
 ├── NoTokenError             a deposit without a token
+├── NoChildKeyError          a child key is to be reset, and none is named
+├── ChildRefundError         a child key asks for a refund
 ├── UnreadableTokenError     what should be a token is none
 ├── NoTicketError            what is in the X-Cashu header is not a token
 ├── NothingHereError         no such address
@@ -113,6 +115,18 @@ class NoTokenError(DoorError):
         article = "An" if param.startswith("i") else "A"
         super().__init__(f"{article} {param} is required.")
         self.param = param
+
+
+class NoChildKeyError(DoorError):
+    """A child_key is required."""
+
+    param = "child_key"
+
+
+class ChildRefundError(DoorError):
+    """A child key has no money of its own that could be refunded."""
+
+    says = "Cannot refund child key. Please refund the parent key instead."
 
 
 class UnreadableTokenError(DoorError):

@@ -15,6 +15,7 @@ from app.web.bodies import as_json
 from app.web.errors import API, retry_after
 from app.web.problems import problem
 from app.web.refusals import InvalidParameterError
+from domain.errors import ChildKeyError
 from projections.chart import NotToldError, balance_msat, told_upto
 from projections.export.csv import table
 from projections.export.tables import line_document, statement_csv, titled
@@ -25,6 +26,7 @@ from projections.usage import AMOUNTS, read_usage
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from app.cashier.keys import Spender
     from app.web.bearer import Bearer
     from projections.chart import Query
     from projections.statement import Part
@@ -50,7 +52,7 @@ class Books:
 
     def statement(self) -> Response:
         """Return the opening, the lines and the closing; or the balance `as_of` a moment."""
-        account_id = str(self._bearer.open(request.headers.get("Authorization", "")))
+        account_id = str(self._own(request.headers.get("Authorization", "")).account_id)
         accounts = accounts_of(account_id)
         if as_of := request.args.get("as_of"):
             return self._as_of(account_id, accounts, as_of)
@@ -70,8 +72,11 @@ class Books:
         return as_json(document, headers=_link(part.next))
 
     def usage(self) -> Response:
-        """Return what was used, by day and model; the days of a period in UTC."""
-        account_id = self._bearer.open(request.headers.get("Authorization", ""))
+        """Return what was used, by day and model; the days of a period in UTC.
+
+        A child is told what it has used itself; its parent what all of them have.
+        """
+        account_id = self._bearer.spender(request.headers.get("Authorization", "")).id
         days, by = _days(), _groups()
         used = self._look(
             lambda query: read_usage(query, account_id, days, by, USAGE_LINES_MAX + 1)
@@ -87,6 +92,13 @@ class Books:
         total = {name: sum(each.amounts[name] for each in used) for name in AMOUNTS}
         document = {"account": str(account_id), "from": days[0], "to": days[1]}
         return as_json({**document, "usage": rows, "total": total})
+
+    def _own(self, authorization: str) -> Spender:
+        """Return who asks, if the books asked for are its own; raises `ChildKeyError`."""
+        spender = self._bearer.spender(authorization)
+        if spender.is_child:
+            raise ChildKeyError
+        return spender
 
     def _as_of(self, account_id: str, accounts: Sequence[str], text: str) -> Response:
         if {"from", "to", "after"} & set(request.args):

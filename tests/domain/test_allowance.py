@@ -43,7 +43,7 @@ def test_a_limit_counts_what_was_spent_and_what_is_held() -> None:
     assert refusal(row, 50, "m", NOON) is None
     refused = refusal(row, 51, "m", NOON)
     assert isinstance(refused, LimitReachedError)
-    assert (refused.limit_msat, refused.left_msat, refused.required_msat) == (100, 50, 51)
+    assert (refused.limit_msat, refused.available_msat, refused.required_msat) == (100, 50, 51)
 
 
 def test_a_limit_that_was_lowered_below_what_was_spent_leaves_nothing() -> None:

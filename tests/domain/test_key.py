@@ -23,6 +23,7 @@ from domain.errors import (
     UnknownChildError,
 )
 from domain.event import Entry
+from domain.guards import AccountRow
 from domain.hold import Charge, Charged, Held, Release
 from domain.key import CHILDREN_MAX, Changes, KeyMade, MakeKey, ResetKey, SetKey
 from domain.ledger import Ledger
@@ -301,12 +302,23 @@ def test_an_account_that_nothing_bound_can_bind_itself() -> None:
         made(replace(hold(), key_id=ALICE), rows)
 
 
+def test_an_account_can_be_bound_before_it_has_money() -> None:
+    rows = fold()
+
+    made(SetKey(BOB, BOB, Changes(limit_msat=5)), rows)
+
+    assert rows.accounts.rows[BOB] == AccountRow(0, 0, "", "", 1)
+    with pytest.raises(LimitReachedError):
+        made(replace(hold(account_id=BOB), key_id=BOB), rows)
+
+
 @pytest.mark.parametrize(
     ("command", "refused"),
     [
-        (SetKey(BOB, BOB, Changes()), UnknownAccountError),
+        (SetKey(CHILD, CHILD, Changes()), ChildKeyError),
         (SetKey(OTHER, ALICE, Changes()), UnknownChildError),
-        (SetKey(ALICE, BOB, Changes()), UnknownAccountError),
+        (SetKey(ALICE, BOB, Changes()), UnknownChildError),
+        (SetKey(CHILD, BOB, Changes()), ForeignKeyError),
         (ResetKey(OTHER, ALICE), UnknownChildError),
         (ResetKey(ALICE, ALICE), UnknownChildError),
         (ResetKey(CHILD, BOB), ForeignKeyError),

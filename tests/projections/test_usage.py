@@ -3,12 +3,14 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from domain.allowance import Rules
 from domain.hold import Charged, Metered
 from projections.follow import catch_up
 from projections.moments import day_of
-from projections.usage import AMOUNTS, HOUSE, USAGE, lines, read_usage
-from tests.domain.given import deposited
+from projections.usage import AMOUNTS, HOUSE, USAGE, lines, read_total, read_usage
+from tests.domain.given import deposited, name
 from tests.projections.story import CLIENTS, Story, put
+from tests.store.work import fund, ledger_on, serve, silent
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -47,6 +49,20 @@ def test_what_was_charged_is_counted_for_its_account_and_for_the_house() -> None
         "cached_tokens": 4,
         "cost_msat": 700,
     }
+
+
+def test_what_a_child_used_is_told_of_it_and_of_its_parent(store: Store) -> None:
+    ledger, child = ledger_on(store), name(50)
+    fund(ledger, CLIENTS[0], 100)
+    ledger.make_key(child, CLIENTS[0], name(51), Rules())
+    serve(ledger, CLIENTS[0], 10_000, 700, child)
+    serve(ledger, CLIENTS[0], 10_000, 50)
+
+    catch_up(store, USAGE.name, silent)
+
+    with store.snapshot() as query:
+        told = [read_total(query, each) for each in (child, CLIENTS[0], HOUSE, CLIENTS[1])]
+    assert told == [(1, 700), (2, 750), (2, 750), (0, 0)]
 
 
 def test_nothing_else_is_usage() -> None:

@@ -14,6 +14,7 @@ import requests
 from app.cashier.bill import Policy
 from app.cashier.charge import Charges
 from app.cashier.invoice import Invoices
+from app.cashier.keys import Addresses, Keys
 from app.cashier.offers import Offers
 from app.cashier.opening import Taking, open_deposits
 from app.cashier.payout import Payouts
@@ -44,6 +45,7 @@ from app.web.receipts import blueprint as receipts_blueprint
 from domain.ledger import Ledger
 from domain.msat import Msat
 from domain.price_list import from_models_json
+from projections.follow import catch_up
 from projections.invoices import find_invoice
 from tests.doubles.mint import FakeMint
 from tests.doubles.upstream import UpstreamDouble
@@ -52,6 +54,7 @@ from tests.gateways.outputs import prepare
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+    from uuid import UUID
 
     from flask import Flask
     from flask.testing import FlaskClient
@@ -62,6 +65,7 @@ if TYPE_CHECKING:
 OWNER = "test-process"
 BODY_BYTES_MAX = 64 * 1024
 BODY_TIMEOUT_S = 0.2
+CHILD_KEY_COST_MSAT = 1_500
 UPSTREAM_KEY = "sk-upstream-secret"
 # What an upstream asks by itself is charged with a tenth of it on top.
 MARKUP = "1.1"
@@ -144,10 +148,14 @@ class House:
             purse.swap(proofs, outputs)
 
     def wallet(self, api_key: str) -> dict[str, Any]:
-        """Return what the wallet says of an account."""
-        found: dict[str, Any] = self.client.get(
-            "/v1/wallet/info", headers=bearer(api_key)
-        ).get_json()
+        """Return what the wallet says of an account's money."""
+        found = self.info(api_key)
+        return {name: found[name] for name in ("api_key", "balance", "reserved")}
+
+    def info(self, api_key: str) -> dict[str, Any]:
+        """Return all that the wallet says of a key."""
+        answer = self.client.get("/v1/wallet/info", headers=bearer(api_key))
+        found: dict[str, Any] = answer.get_json()
         return found
 
     def ask(self, api_key: str, **members: Any) -> TestResponse:
@@ -216,9 +224,15 @@ def door_to(upstream: UpstreamDouble) -> Upstream:
     )
 
 
+def used_by_now(store: SqliteStore, account_id: UUID) -> tuple[int, int]:
+    """What an account has used, when the follower has just come by."""
+    catch_up(store, "usage", lambda _done, _of: None)
+    return store.used(account_id)
+
+
 def attach_receipts(app: Flask, doors: Doors, store: SqliteStore) -> None:
     receipts = Receipts(Seals(store), SIGNING_KEY, store.mapper.decode)
-    bearer = Bearer(doors.deposits, store.account)
+    bearer = Bearer(doors.deposits, store.account, store.key)
     routes = receipts_blueprint(bearer, doors.tickets.account_of, receipts.of_request)
     app.register_blueprint(routes)
 
@@ -260,27 +274,21 @@ def house(
     quotes = Quotes(lambda: routes, Rates(store.rate, fixed_btc_usd=btc_usd, stale_after_s=900))
     charges = Charges(ledger, quotes, Policy("estimate", drain_s=5), account=store.account)
     sizes = TokenSizes(mints)
-    # As if every look at an invoice came a minute after the one before.
-    minutes = itertools.count(0, 60)
-    invoices = Invoices(
-        ledger,
-        mints,
-        store,
-        lambda invoice_id: seed.subkey(b"quote:" + invoice_id.bytes),
-        lambda _: None,
-        clock=lambda: next(minutes),
-    )
     doors = Doors(
         deposits=deposits,
         refunds=refunds,
         payouts=_payouts(allow, ledger, mints, Sealer(seed.subkey(b"seal")), store),
         charges=charges,
         tickets=Tickets(deposits, charges, refunds, quotes, sizes, store),
-        invoices=invoices,
+        invoices=_invoices(ledger, mints, store, seed),
         find_invoice=partial(find_invoice, store),
         quotes=quotes,
         account=store.account,
         history=store.history,
+        keys=Keys(ledger, store, Addresses(seed.subkey), Msat(CHILD_KEY_COST_MSAT)),
+        used=partial(used_by_now, store),
+        donate=ledger.donate,
+        check_address=LightningAddresses(Fetch(Guard(allow))).read,
         token_fee_ppk=sizes.fee_ppk,
         about=about(mint.url),
         key_secret=seed.subkey(b"api keys"),
@@ -295,6 +303,19 @@ def house(
     for wallet in mints:
         wallet.client._session.close()
     store.close()
+
+
+def _invoices(ledger: Ledger, mints: Mints, store: SqliteStore, seed: Seed) -> Invoices:
+    # As if every look at an invoice came a minute after the one before.
+    minutes = itertools.count(0, 60)
+    return Invoices(
+        ledger,
+        mints,
+        store,
+        lambda invoice_id: seed.subkey(b"quote:" + invoice_id.bytes),
+        lambda _: None,
+        clock=lambda: next(minutes),
+    )
 
 
 def _payouts(

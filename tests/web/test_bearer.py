@@ -84,7 +84,7 @@ def test_a_token_as_key_is_deposited_once_and_the_mint_not_asked_again(house: Ho
 def test_a_token_stays_a_key_after_its_house_has_forgotten_it(house: House) -> None:
     token = house.mint.fund(1000)
     house.wallet(token)
-    bearer_of_another_worker = Bearer(house.deposits, house.store.account)
+    bearer_of_another_worker = Bearer(house.deposits, house.store.account, house.store.key)
 
     with house.app.test_request_context():
         account_id = bearer_of_another_worker.account_of(token)
@@ -111,7 +111,7 @@ def test_a_key_that_opens_nothing_is_told_so_each_time(house: House) -> None:
         asked.append(account_id)
         return None
 
-    opener = Bearer(house.deposits, account)
+    opener = Bearer(house.deposits, account, house.store.key)
 
     with house.app.test_request_context():
         for _ in range(2):
@@ -129,7 +129,7 @@ def test_no_more_accounts_are_remembered_than_allowed(house: House) -> None:
         asked.append(account_id)
         return house.store.account(account_id)
 
-    opener = Bearer(house.deposits, account, known_max=2)
+    opener = Bearer(house.deposits, account, house.store.key, known_max=2)
 
     with house.app.test_request_context():
         for key in (*keys, keys[2], keys[0]):

@@ -149,9 +149,9 @@ def test_an_amount_that_is_not_sold_is_refused(house: House, amount: object) -> 
     "members",
     [
         {"purpose": "gift"},
-        {"balance_limit": 5},
-        {"balance_limit_reset": "daily"},
-        {"validity_date": 1},
+        {"balance_limit": -5},
+        {"balance_limit_reset": "hourly"},
+        {"validity_date": "tomorrow"},
     ],
 )
 def test_what_is_not_offered_is_not_promised(house: House, members: dict[str, Any]) -> None:

@@ -32,7 +32,7 @@ def house(house: House) -> House:
         with house.store.snapshot() as query:
             return read(query)
 
-    bearer_ = Bearer(house.deposits, house.store.account)
+    bearer_ = Bearer(house.deposits, house.store.account, house.store.key)
     house.app.register_blueprint(blueprint(Books(bearer_, look)))
     return house
 

@@ -1,0 +1,207 @@
+"""API keys at the counter: what binds them, children made and reset, addresses for refunds."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+from uuid import UUID, uuid5
+
+from msgspec import structs
+
+from app.gateways.mint.seal import Sealer
+from domain.allowance import Rules
+from domain.errors import ChildKeyError, RequestRepeatedError
+from domain.hold import Charged, Metered, Terms
+from domain.identity import hold_of_request
+from domain.key import Changes
+from domain.msat import Msat
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from domain.allowance import KeyRow
+    from domain.guards import AccountRow
+    from domain.ledger import Ledger
+
+CHILD_KEYS = Terms(model="child keys", route="", price_version="")
+"""What a request for child keys is charged by: so much a key, as the operator has set it."""
+
+ATTEMPTS_MAX = 10
+
+
+class Spender(NamedTuple):
+    """Who asks, and who pays: `key_id` is set for a key that is bound, or a child."""
+
+    account_id: UUID
+    key_id: UUID | None = None
+
+    @property
+    def id(self) -> UUID:
+        """What the key itself is known by."""
+        return self.key_id or self.account_id
+
+    @property
+    def is_child(self) -> bool:
+        return self.id != self.account_id
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """How a client wants its key to be bound; `refund_to` is plain here and nowhere else."""
+
+    changes: Changes = field(default_factory=Changes)
+    refund_to: str | None = field(default=None, repr=False)
+
+    def __bool__(self) -> bool:
+        return self.changes != Changes() or self.refund_to is not None
+
+
+class Books(Protocol):
+    """What is read of the store."""
+
+    def account(self, account_id: UUID) -> AccountRow | None: ...
+
+    def key(self, key_id: UUID) -> KeyRow | None: ...
+
+    def children_of(self, account_id: UUID) -> list[tuple[UUID, KeyRow]]: ...
+
+
+class Addresses:
+    """Keeps addresses for refunds unreadable on disk; each account has a key of its own.
+
+    `subkey` yields the 32 bytes that the seed has for a name.
+    """
+
+    __slots__ = ("_subkey",)
+
+    def __init__(self, subkey: Callable[[bytes], bytes]) -> None:
+        self._subkey = subkey
+
+    def seal(self, account_id: UUID, address: str) -> str:
+        sealed = self._sealer(account_id).seal(address.encode(), account_id.bytes)
+        return b64encode(sealed).decode()
+
+    def open(self, account_id: UUID, sealed: str) -> str:
+        """Return an address, "" where there is none; raises `SealError`."""
+        if not sealed:
+            return ""
+        opened = self._sealer(account_id).open(b64decode(sealed), account_id.bytes)
+        return opened.decode()
+
+    def _sealer(self, account_id: UUID) -> Sealer:
+        return Sealer(self._subkey(b"refund address:" + account_id.bytes))
+
+
+class Keys:
+    """Binds keys and makes children of them. A child costs `child_cost`."""
+
+    def __init__(
+        self, ledger: Ledger, books: Books, addresses: Addresses, child_cost: Msat
+    ) -> None:
+        self._ledger = ledger
+        self._books = books
+        self._addresses = addresses
+        self.child_cost = child_cost
+
+    def rules(self, key_id: UUID) -> Rules:
+        """Return what binds a key just now."""
+        row = self._books.key(key_id)
+        return row.rules if row else Rules()
+
+    def refund_address(self, account_id: UUID) -> str:
+        """Return where an account's money goes at its end, "" if nowhere yet."""
+        return self._addresses.open(account_id, self.rules(account_id).refund_to)
+
+    def bind(self, spender: Spender, wanted: Wanted) -> None:
+        """Let an account's own key be bound as it is `wanted`; what is so already is so.
+
+        Raises `ChildKeyError`, `UnknownAccountError`.
+        """
+        if not wanted:
+            return
+        if spender.is_child:
+            raise ChildKeyError
+        account_id, changes = spender.account_id, wanted.changes
+        rules = self.rules(account_id)
+        if wanted.refund_to not in {None, self._addresses.open(account_id, rules.refund_to)}:
+            address = wanted.refund_to or ""
+            sealed = self._addresses.seal(account_id, address) if address else ""
+            changes = structs.replace(changes, refund_to=sealed)
+        if changes.of(rules) != rules:
+            self._ledger.set_key(account_id, account_id, changes)
+
+    def make(
+        self,
+        spender: Spender,
+        key_of: Callable[[UUID], UUID],
+        salts: Iterable[UUID],
+        changes: Changes,
+        name: str,
+    ) -> int:
+        """Make a child for each of `salts`; return what that has cost, in msat.
+
+        `key_of` yields what the key of a salt is known by. What is asked for again under
+        the same `name` is there already, and is not paid again. Raises `ChildKeyError`,
+        `InsufficientFundsError` and what `Ledger.make_key` raises.
+        """
+        if spender.is_child:
+            raise ChildKeyError
+        children = {salt: key_of(salt) for salt in salts}
+        cost = Msat(self.child_cost.msat * len(children))
+        rules = changes.of(Rules())
+        hold_id = self._held(spender, cost, name) if cost else None
+        try:
+            for salt, key_id in children.items():
+                self._ledger.make_key(key_id, spender.account_id, salt, rules)
+        except BaseException:
+            if hold_id is not None:
+                self._ledger.release(
+                    hold_id, spender.account_id, "no key was made", spender.key_id
+                )
+            raise
+        if hold_id is not None:
+            self._ledger.charge(
+                hold_id, spender.account_id, cost, CHILD_KEYS, Metered(), spender.key_id
+            )
+        return cost.msat
+
+    def _held(self, spender: Spender, cost: Msat, name: str) -> UUID | None:
+        """Set the cost aside; `None` if it was paid before under this name."""
+        attempt = 0
+        while True:
+            hold_id = hold_of_request(uuid5(spender.id, "child keys"), name, attempt)
+            try:
+                self._ledger.hold(
+                    hold_id,
+                    spender.account_id,
+                    cost,
+                    CHILD_KEYS,
+                    named=True,
+                    key_id=spender.key_id,
+                )
+            except RequestRepeatedError as error:
+                if isinstance(error.end, Charged):
+                    return None
+                attempt += 1
+                if attempt == ATTEMPTS_MAX:
+                    raise
+            else:
+                return hold_id
+
+    def reset(self, spender: Spender, child_id: UUID) -> None:
+        """Begin a child's window anew; raises `KeyRefusedError`."""
+        if spender.is_child:
+            raise ChildKeyError
+        self._ledger.reset_key(child_id, spender.account_id)
+
+    def children(self, account_id: UUID) -> list[tuple[UUID, KeyRow]]:
+        """Return the children of an account, in the order in which they were asked for."""
+        return self._books.children_of(account_id)
+
+    def available_msat(self, account_id: UUID) -> int:
+        account = self._books.account(account_id)
+        return account.available_msat if account else 0
+
+    def row(self, key_id: UUID) -> KeyRow | None:
+        return self._books.key(key_id)
