@@ -161,6 +161,20 @@ def test_a_lost_question_or_answer_pays_once_or_not_at_all(
     assert funded.available_msat() == (48_000 if arrives else 99_000)
 
 
+def test_a_mint_that_is_slow_to_answer_is_asked_what_it_did(
+    build: Build, mint: MoodyMint, bob: Bob
+) -> None:
+    """M41: nobody waits for ever, and nobody pays again."""
+    house = build(mint, allow=[bob.netloc], timeout_s=0.4)
+    house.deposit(mint.fund(101))
+    mint.fault(MELT, Fault.DELAY, delay_s=1.2)
+
+    payout = pay(house, bob, 50_000)
+
+    assert payout.status is Status.PAID
+    assert (bob.paid_sat, mint.calls[MELT]) == ([50], 1)
+
+
 def test_others_wait_for_a_payment_that_may_be_on_its_way(
     build: Build, mint: MoodyMint, bob: Bob
 ) -> None:

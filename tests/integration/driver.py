@@ -36,6 +36,9 @@ class Errand:
     token: str = ""
     account_id: str = ""
     invoice_id: str = ""
+    payout_id: str = ""
+    recipient: str = ""
+    msat: int = 0
     stream: bool = False
     leaves: bool = False
 
@@ -112,8 +115,8 @@ def _live(address: Address, errand: Errand, reply_to: int) -> NoReturn:
 
 
 def _act(house: House, errand: Errand) -> object:
-    if errand.invoice_id:
-        return _invoice(house, errand)
+    if errand.invoice_id or errand.payout_id:
+        return _invoice(house, errand) if errand.invoice_id else _pay(house, errand)
     if errand.act in {"watch", "recover", "tidy", "sweep"}:
         return _back_office(house, errand)
     if errand.act == "deposit":
@@ -144,6 +147,15 @@ def _invoice(house: House, errand: Errand) -> str:
         owner = UUID(errand.account_id)
         return house.invoices.open(invoice_id, owner, 1000, "topup").request
     return house.invoices.standing(invoice_id).status
+
+
+def _pay(house: House, errand: Errand) -> str:
+    """Pay a client or the owner; return how far that is."""
+    payout_id, account_id = UUID(errand.payout_id), UUID(errand.account_id)
+    if errand.act == "draw":
+        mint = house.mints.urls[0]
+        return house.payouts.draw(payout_id, mint, errand.recipient, errand.msat).status
+    return house.payouts.refund_to(payout_id, account_id, errand.recipient, errand.msat).status
 
 
 def _chat(house: House, errand: Errand) -> int:

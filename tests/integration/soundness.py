@@ -10,7 +10,8 @@ from domain.deposit import Credited, Received, Replanned
 from domain.foreign import ForeignArrived, ForeignCredited
 from domain.guards import FREE, ISSUED, OUT, ProofKey
 from domain.invoice import InvoiceCredited, InvoicePlanned
-from domain.posting import EARNED, FEES_MINT, SHORTFALL
+from domain.payout import PayoutAbandoned, PayoutCancelled, PayoutPaid, PayoutStarted
+from domain.posting import DRAWN, EARNED, FEES_LIGHTNING, FEES_MINT, SHORTFALL
 from domain.reclaim import Recalled, SweepStarted, Swept
 from domain.refund import Cancelled, Collected, Issued, Redrafted, Started
 from domain.swap import SwapDone, SwapRedrafted, SwapStarted
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from domain.event import Event
     from tests.integration.house import House
 
+OF_THE_HOUSE = (EARNED, SHORTFALL, DRAWN, FEES_MINT, FEES_LIGHTNING)
 MSAT_OF_UNIT = {"sat": 1_000, "msat": 1}
 
 
@@ -35,6 +37,7 @@ class Told:
     faces_msat: int = 0
     fees_msat: int = 0
     collected_msat: int = 0
+    paid_msat: int = 0
 
 
 def assert_sound(house: House) -> Told:
@@ -42,7 +45,7 @@ def assert_sound(house: House) -> Told:
 
     Of all outputs the house ever asked the mint to sign, those that can still be spent must
     be exactly those in its purse or in tokens not collected; their sum must be what came in
-    less the mint's fees and what was collected, and cover what is owed.
+    less the mint's fees, what was collected and what was paid, and cover what is owed.
     """
     store = house.store
     assert verify(store, lambda _done, _all: None) is None
@@ -56,9 +59,9 @@ def assert_sound(house: House) -> Told:
     assert {row.state for row in kept.proofs.rows.values()} <= {FREE, OUT}
     assert _spendable_msat(house, told) == ours
 
-    assert sum(ours.values()) == told.faces_msat - told.fees_msat - told.collected_msat
-    balances = told.books.balances_msat
-    of_the_house_msat = balances[EARNED] + balances[SHORTFALL] + balances[FEES_MINT]
+    gone_msat = told.fees_msat + told.collected_msat + told.paid_msat
+    assert sum(ours.values()) == told.faces_msat - gone_msat
+    of_the_house_msat = sum(told.books.balances_msat[name] for name in OF_THE_HOUSE)
     assert sum(ours.values()) == told.books.owed_msat() + of_the_house_msat
     return told
 
@@ -98,6 +101,11 @@ def _read(told: Told, event: Event) -> None:
         told.collected_msat += event.collected_msat if isinstance(event, Swept) else 0
     elif isinstance(event, Collected):
         told.collected_msat += event.token_msat
+    elif isinstance(event, PayoutPaid):
+        told.paid_msat += event.payment.amount * event.payment.unit_msat
+        told.fees_msat += event.fees_msat
+    elif isinstance(event, PayoutCancelled):
+        told.fees_msat += event.fee_msat
 
 
 def _planned(event: Event) -> tuple[str, str, Plan] | None:
@@ -108,6 +116,9 @@ def _planned(event: Event) -> tuple[str, str, Plan] | None:
         return event.draft.mint, event.draft.unit, event.draft.plan
     if isinstance(event, InvoicePlanned | ForeignArrived):
         return event.bill.mint, event.bill.unit, event.plan
+    if isinstance(event, PayoutStarted | PayoutAbandoned):
+        plan = event.plan if isinstance(event, PayoutAbandoned) else event.payment.blanks
+        return event.payment.mint, event.payment.unit, plan
     if isinstance(event, Recalled | SweepStarted | SwapStarted | SwapRedrafted):
         return event.swap.mint, event.swap.unit, event.swap.plan
     return None
