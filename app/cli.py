@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from app import accounts, backup
+from app import accounts, backup, provider_verbs
 from app.accounts import layout_option
 from app.environment import SettingsError, load_settings
 from app.gateways.mint.crypto import Seed
@@ -21,6 +21,7 @@ from app.logs import set_up_logs
 from app.main import (
     create_back_office,
     create_sealing,
+    open_providers,
     open_reconciliation,
 )
 from app.metrics import SHARED
@@ -51,6 +52,9 @@ from projections.receipt import ReceiptError, opened
 from projections.sheets import SHEETS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from app.cashier.providers import Providers
     from app.settings import Settings
 
 STOP_WITHIN_S = 3700.0
@@ -270,6 +274,25 @@ def demo(directory: Path, *, leave: bool) -> None:
     os.execv(sys.executable, [sys.executable, *words])  # noqa: S606  (our own program)
 
 
+@main.group()
+@click.pass_context
+def provider(context: click.Context) -> None:
+    """Say who is asked for models, with which key and on what terms.
+
+    Every change is an event that says who made it. Keys are read from a file, the standard
+    input or a variable, sealed with the seed, and never shown again. Settings come from the
+    environment and from .env, as for `serve`.
+    """
+    context.obj = _providers
+
+
+@contextmanager
+def _providers() -> Iterator[Providers]:
+    set_up_logs("WARNING")
+    with open_providers(_settings()) as providers:
+        yield providers
+
+
 def _public_key(verifier: str) -> bytes:
     try:
         return VerifierKey.read(verifier).public
@@ -286,6 +309,8 @@ def _settings() -> Settings:
 
 for verb in (*accounts.VERBS, *backup.VERBS):
     main.add_command(verb)
+for verb in provider_verbs.VERBS:
+    provider.add_command(verb)
 
 
 if __name__ == "__main__":

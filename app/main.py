@@ -19,7 +19,6 @@ from app.cashier.quote import Quotes, Rates
 from app.cashier.rates import RateDesk
 from app.cashier.reconcile import Reconciliation
 from app.cashier.recover import ASK_AGAIN_AFTER, Recovery
-from app.cashier.route import Route
 from app.cashier.sizing import TokenSizes
 from app.cashier.swap import Swaps, Tidiness
 from app.cashier.ticket import Tickets
@@ -27,12 +26,12 @@ from app.environment import SettingsError, load_settings
 from app.figures import Figures
 from app.gateways.errors import GatewayError, RefusedError
 from app.gateways.exchange import Exchange
-from app.gateways.upstream import Upstream
 from app.house import House, build, signing_key
 from app.jobs import LEASE, BackOffice, Job
 from app.sealing.prove import Proofs
 from app.sealing.receipts import Receipts
 from app.sealing.sign import Sealing
+from app.selling import create_providers, create_roster
 from app.store.opening import Store, open_store
 from app.store.seals import Seals
 from app.store.threads import beside_the_hub, in_groups, one_by_one
@@ -60,6 +59,7 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
+    from app.cashier.providers import Providers
     from app.gateways.mint.crypto import Seed
     from app.gateways.mint.wallet import Wallet
     from app.settings import Settings
@@ -73,19 +73,16 @@ FINISH_EVERY_S = 10.0
 TIDY_EVERY_S = 60.0
 SWEEP_EVERY_S = 3600.0
 WATCH_EVERY_S = 5.0
-UPSTREAM_CONNECTIONS_MAX = 2000
 SEAL_EVERY_S = 60.0
 COMPARE_EVERY_S = 86_400.0
 API_KEYS = b"api keys"
 ADMIN_SESSIONS = b"admin session"
-DEFAULT_PROVIDER = "default"
 
 
 def create_app(settings: Settings | None = None) -> Flask:
     """Return the WSGI application of one gevent worker."""
     house = build(settings or load_settings(), in_groups)
     house.locks.take(house.ledger.owner)
-    house.ledger.adopt_prices(house.book.version, house.book.to_document())
     gevent.spawn(_keep_alive, house.locks)
     doors = _doors(house)
     app = create_web(doors)
@@ -137,6 +134,7 @@ def create_back_office(settings: Settings) -> BackOffice:
         Job("invoices", WATCH_EVERY_S, house.invoices.watch),
         *_payout_jobs(house),
         Job("followers", FOLLOW_EVERY_S, lambda: _follow(followed)),
+        Job("models", settings.models_refresh_interval_s, create_providers(house).refresh_all),
         Job("figures", MEASURE_EVERY_S, _figures(house, followed).measure),
         Job("reconciliation", settings.reconcile_interval_s, _reconciliation(house).run),
         Job("checkpoint", SEAL_EVERY_S, sealing.seal),
@@ -160,6 +158,17 @@ def open_reconciliation(settings: Settings) -> Iterator[Reconciliation]:
     house = build(settings, one_by_one)
     try:
         yield _reconciliation(house)
+    finally:
+        house.mints.close()
+        house.store.close()
+
+
+@contextmanager
+def open_providers(settings: Settings) -> Iterator[Providers]:
+    """Build what sets providers up; raises `SettingsError`, `StoreError`."""
+    house = build(settings, one_by_one)
+    try:
+        yield create_providers(house)
     finally:
         house.mints.close()
         house.store.close()
@@ -196,24 +205,10 @@ def _doors(house: House) -> Doors:
         fixed_btc_usd=_fixed_rate(settings.btc_usd),
         stale_after_s=settings.rate_stale_after_s,
     )
-    key = settings.upstream_api_key
-    upstream = Upstream(
-        settings.upstream_base_url,
-        key.get_secret_value() if key else "",
-        connect_timeout_s=settings.upstream_connect_timeout_s,
-        read_timeout_s=settings.upstream_read_timeout_s,
-        connections_max=UPSTREAM_CONNECTIONS_MAX,
-    )
-    markup = format(settings.exchange_fee * settings.upstream_provider_fee, "f")
-    route = Route(
-        DEFAULT_PROVIDER,
-        house.book,
-        upstream,
-        house.models,
-        markup=markup if settings.upstream_cost else "",
-    )
-    routes = (route,)
-    quotes = Quotes(lambda: routes, rates)
+    roster = create_roster(house)
+    # Before any request: every price list that is sold by is in the log.
+    roster.routes()
+    quotes = Quotes(roster.routes, rates)
     policy = Policy(
         settings.missing_usage,
         settings.drain_seconds,

@@ -195,6 +195,14 @@ class Settings(BaseSettings):
     failover_s: Seconds = 30
     """After how many seconds no further provider is asked for a request."""
 
+    models_refresh_interval_s: Seconds = 3600
+    """How often providers that were added with --refresh are asked for their models and prices,
+    in seconds."""
+
+    price_jump_max: Factor = Decimal(3)
+    """By which factor a provider's own list may change a price; beyond that it stays as it was,
+    until `tallystick provider refresh --accept`."""
+
     mint_timeout_s: Seconds = 30
     """How many seconds a mint may take to answer; after that its answer is asked for again."""
 

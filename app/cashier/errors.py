@@ -19,7 +19,11 @@ CashierError
 ├── InvoiceUnknownError      no such invoice was ever made here
 ├── PayoutPendingError       the mint has not said yet whether it has paid
 ├── PayoutFeeError           the mint asks for too much for a payment
-└── PayoutUnknownError       no such payout was ever begun for this account
+├── PayoutUnknownError       no such payout was ever begun for this account
+└── ProviderError            a provider cannot be set up, or asked for its models
+    ├── ProviderThereError   there is a provider of this name
+    ├── ProviderUnknownError no provider has this name
+    └── ModelListError       a provider's list of models cannot be used
 """
 
 from __future__ import annotations
@@ -124,3 +128,28 @@ class PayoutFeeError(CashierError):
 
 class PayoutUnknownError(CashierError):
     """Refund not found"""  # noqa: D400, D415  (the words existing clients look for)
+
+
+class ProviderError(CashierError):
+    """A provider cannot be set up, or asked for its models."""
+
+
+class ProviderThereError(ProviderError):
+    """There is a provider of this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is a provider '{name[:40]}' already; it can be changed.")
+
+
+class ProviderUnknownError(ProviderError):
+    """No provider has this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"No provider is called '{name[:40]}'.")
+
+
+class ModelListError(ProviderError):
+    """A provider's list of models cannot be used; what was sold is sold on."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"The list of models of '{name[:40]}' cannot be used: {reason}")

@@ -268,6 +268,11 @@ CASHIER: Mapping[type[Exception], Rule] = {
         status=503, type=API, code="lightning_fee_too_high", detail=str
     ),
     cashier.PayoutUnknownError: NOT_FOUND,
+    # Nobody sets a provider up through the doors that clients come in by.
+    cashier.ProviderError: INTERNAL,
+    cashier.ProviderThereError: INTERNAL,
+    cashier.ProviderUnknownError: INTERNAL,
+    cashier.ModelListError: INTERNAL,
 }
 
 GATEWAYS: Mapping[type[Exception], Rule] = {
