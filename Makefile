@@ -56,7 +56,7 @@ test-clients: $(INSTALLED) ## OpenAI's SDKs, wallets, a browser and others again
 	@echo "== environments of the clients"
 	@$(BIN)/python -m tests.clients.environments install
 	@echo "== clients"
-	@$(BIN)/pytest -q -m clients tests/clients
+	@$(BIN)/pytest --no-header -m clients tests/clients
 
 .PHONY: fmt
 fmt: $(INSTALLED) ## format, mend what lint can mend, write .env.example anew

@@ -13,6 +13,7 @@ from domain.event import Event
 from domain.hold import Charged, Held, Released
 from domain.identity import account_of_key
 from domain.refund import Issued
+from projections.follow import verify
 from tests.integration.house import COST_MSAT, QUESTION
 
 if TYPE_CHECKING:
@@ -28,9 +29,9 @@ __all__ = ["COST_MSAT", "QUESTION"]
 Kind = TypeVar("Kind", bound=Event)
 
 MODEL, CHAT_MODEL = "gpt-4o-mini", "openai/gpt-4o-mini"
-EMBEDDING_MODEL = "text-embedding-3-small"
-IN_MSAT, OUT_MSAT, REQUEST_MSAT = 10, 20, 1_000
-MODELS = {
+EMBEDDING_MODEL, IMAGE_MODEL = "text-embedding-3-small", "draws-pictures"
+IN_MSAT, OUT_MSAT, REQUEST_MSAT, IMAGE_MSAT = 10, 20, 1_000, 4_000
+MODELS: dict[str, list[dict[str, Any]]] = {
     "models": [
         {
             "id": CHAT_MODEL,
@@ -50,8 +51,13 @@ MODELS = {
             "context_length": 8_000,
             "pricing": {"prompt": "0.00001", "completion": "0", "request": "0.001"},
         },
+        {
+            "id": IMAGE_MODEL,
+            "pricing": {"prompt": "0", "completion": "0", "request": "0.001", "image": "0.004"},
+        },
     ]
 }
+MODEL_IDS = [model["id"] for model in MODELS["models"]]
 PRICES = {
     "MODEL_BASED_PRICING": "true",
     "EXCHANGE_FEE": "1",
@@ -75,6 +81,12 @@ class Books:
 
     def close(self) -> None:
         self._store.close()
+
+    def is_sound(self) -> bool:
+        """Replay the log; tell whether it explains all that is kept, and nothing is held."""
+        return verify(self._store, lambda _done, _all: None) is None and (
+            self._store.hold_owners() == []
+        )
 
     def head(self) -> int:
         return self._store.head()
@@ -107,6 +119,16 @@ class Account:
             timeout=30,
         ).json()
         return answer["balance"], answer["reserved"]
+
+    def receipt(self, request_id: str) -> dict[str, Any]:
+        """Return what the house has signed that a request was charged for."""
+        answer = requests.get(
+            f"{self.base_url}/v1/receipts/{request_id}",
+            headers={"Authorization": f"Bearer {self.key}"},
+            timeout=30,
+        )
+        receipt: dict[str, Any] = answer.json()["receipt"]
+        return receipt
 
     @contextmanager
     def spends(self, *costs_msat: int, releases: int = 0) -> Iterator[None]:

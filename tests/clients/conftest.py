@@ -52,7 +52,9 @@ def service(
 def books(service: Service) -> Iterator[Books]:
     books = Books(service.address.database_url)
     yield books
+    sound = books.is_sound()
     books.close()
+    assert sound, "the log does not explain what is kept"
 
 
 @pytest.fixture(autouse=True)

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.clients.books import (
-    CHAT_MODEL,
-    EMBEDDING_MODEL,
     FUNDS_SAT,
+    MODEL_IDS,
     Customer,
     buy_key,
     cost_msat,
@@ -96,7 +95,7 @@ def test_models_are_listed(customer: Customer) -> None:
     with customer.spends():
         said = customer.do("models")
 
-    assert said["ids"] == [CHAT_MODEL, EMBEDDING_MODEL]
+    assert said["ids"] == MODEL_IDS
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from domain.hold import Charged, Released
-from tests.clients.books import COST_MSAT, Customer, of
+from tests.clients.books import COST_MSAT, MODEL, Customer, of
 from tests.clients.sdks import SDKS, sdks
 from tests.doubles.upstream import Behaviour
 
@@ -34,16 +34,25 @@ def test_what_the_upstream_did_not_serve_is_tried_again_and_charged_once(
 
 
 @sdks("waits")
+@pytest.mark.parametrize("is_named", [True, False], ids=["named", "nameless"])
 def test_an_answer_that_came_too_late_is_charged_once(
-    customer: Customer, upstream: ScriptedUpstream
+    customer: Customer, upstream: ScriptedUpstream, *, is_named: bool
 ) -> None:
-    """The SDK hangs up and asks again, under the name that it gave the request first."""
+    """The SDK hangs up and asks again, by a name of the request's or only by its bytes."""
     upstream.next(Behaviour(answer_delay_s=3.0))
-    name = {"Idempotency-Key": f"late-{customer.name.replace(' ', '-')}-{next(NUMBERS)}"}
+    number = next(NUMBERS)
+    name = {"Idempotency-Key": f"late-{number}"} if is_named else {}
     asked = len(upstream.requests)
 
     with customer.spends(COST_MSAT):
-        raised = customer.chat("plain", headers=name, timeout_s=1.5)["raised"]
+        raised = customer.do(
+            "plain",
+            model=MODEL,
+            # Nobody has asked this before: it has as many words as the usual question.
+            question=f"please count to {number}",
+            headers=name,
+            timeout_s=1.5,
+        )["raised"]
 
     assert raised["class"] == SDKS[customer.name].repeated
     assert (raised["status"], raised["code"]) == (409, "request_repeated")

@@ -15,11 +15,10 @@ from domain.deposit import Credited
 from domain.hold import Charged, Held, Released
 from domain.refund import Issued
 from tests.clients.books import (
-    CHAT_MODEL,
     COST_MSAT,
-    EMBEDDING_MODEL,
     FEE_SAT,
     MODEL,
+    MODEL_IDS,
     QUESTION,
     Account,
     buy_key,
@@ -72,7 +71,7 @@ def base(service: Service) -> str:
 def test_the_chat_finds_models_and_prices_at_the_root(chat: Browser, base: str) -> None:
     said = chat.do("discover", base=base)
 
-    assert said["ids"] == [CHAT_MODEL, EMBEDDING_MODEL]
+    assert said["ids"] == MODEL_IDS
     assert all(cost > 0 for cost in said["max_cost_sat"])
 
 
@@ -80,7 +79,7 @@ def test_the_chat_talks_by_a_token_and_takes_the_rest_home(
     chat: Browser, base: str, mint: RealMint, books: Books
 ) -> None:
     """Its requests name no bound: the token is of the price that the listing calls the most."""
-    (max_cost_sat, _) = chat.do("discover", base=base)["max_cost_sat"]
+    (max_cost_sat, *_) = chat.do("discover", base=base)["max_cost_sat"]
     face_sat = int(max_cost_sat) + 10
     position = books.head()
 
@@ -244,10 +243,25 @@ def test_the_sdk_asks_for_its_change_until_the_mint_is_back(
     assert is_unspent(said["change"])
 
 
+def test_the_sdk_buys_a_key_over_lightning(
+    sdk: Program, base: str, service: Service, books: Books
+) -> None:
+    """The mint's pretended Lightning pays every invoice by itself."""
+    said = sdk.do("lightning", base=base, amount_sat=500)
+    account = Account(service.base_url, said["key"], books)
+
+    assert said["amount_sat"] == 500
+    assert said["recovered"] == said["key"]
+    assert account.msat() == (500_000, 0)
+    with account.spends(COST_MSAT):
+        spent = sdk.do("spend", base=base, key=said["key"], tokens=[], **ASKED)
+    assert spent["statuses"] == [200]
+
+
 def test_otrta_reads_the_listing(otrta: Program, service: Service) -> None:
     said = otrta.do("models", base_url=service.base_url)
 
-    assert said["min_cost_sat"].keys() == {CHAT_MODEL, EMBEDDING_MODEL}
+    assert list(said["min_cost_sat"]) == MODEL_IDS
 
 
 def test_otrta_pays_each_request_by_the_change_of_the_last(

@@ -10,8 +10,12 @@ from tests.clients.books import (
     CHAT_MODEL,
     COST_MSAT,
     EMBEDDING_MODEL,
+    IMAGE_MODEL,
+    IMAGE_MSAT,
     MODEL,
+    MODEL_IDS,
     QUESTION,
+    REQUEST_MSAT,
     Customer,
     buy_key,
     cost_msat,
@@ -23,6 +27,7 @@ from tests.clients.upstream import (
     TOKENS_IN,
     TOKENS_OUT,
     TOOL,
+    answering,
     response,
     streamed_response,
     streamed_tool_call,
@@ -57,7 +62,8 @@ def test_a_plain_chat(customer: Customer) -> None:
     assert said["text"] == ANSWER
     assert said["tokens"] == [4, 15]
     assert said["cost_msat"] == said["header_msat"] == COST_MSAT
-    assert said["request_id"]
+    receipt = customer.receipt(said["request_id"])
+    assert (receipt["charged_msat"], receipt["model"]) == (COST_MSAT, CHAT_MODEL)
 
 
 @sdks()
@@ -115,7 +121,7 @@ def test_models_are_listed(customer: Customer) -> None:
         listed = customer.do("models")["ids"]
         found = customer.do("model", model=CHAT_MODEL)["ids"]
 
-    assert listed == [CHAT_MODEL, EMBEDDING_MODEL]
+    assert listed == MODEL_IDS
     assert found == [CHAT_MODEL]
 
 
@@ -139,6 +145,16 @@ def test_embeddings(customer: Customer) -> None:
 
     assert [len(vector) for vector in vectors] == [8, 8]
     assert vectors[0] != vectors[1]
+
+
+@sdks("images")
+def test_images(customer: Customer, upstream: ScriptedUpstream) -> None:
+    upstream.next(answering({"created": 1, "data": [{"b64_json": "AAAA"}] * 2}))
+
+    with customer.spends(REQUEST_MSAT + 2 * IMAGE_MSAT):
+        said = customer.do("images", model=IMAGE_MODEL, prompt="a tally stick", count=2)
+
+    assert said["images"] == ["AAAA"] * 2
 
 
 @sdks("responses")

@@ -78,6 +78,15 @@ const acts = {
     return { vectors: answer.data.map((entry) => entry.embedding) };
   },
 
+  async images(given) {
+    const answer = await client(given).images.generate({
+      model: given.model,
+      prompt: given.prompt,
+      n: given.count,
+    });
+    return { images: answer.data.map((each) => each.b64_json) };
+  },
+
   async responses(given) {
     const answer = await client(given).responses.create({
       model: given.model,

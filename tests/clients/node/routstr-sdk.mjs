@@ -133,6 +133,27 @@ const acts = {
     return { status: answer.status, type, code, message };
   },
 
+  // Buys a key over Lightning, and asks for it again by the invoice alone.
+  async lightning({ base, amount_sat }) {
+    const made = await post(base, "v2/lightning/invoice", {}, { amount_sats: amount_sat });
+    const invoice = await made.json();
+    for (let left = TRIES_MAX; left > 0; left -= 1) {
+      const status = `${base}v2/lightning/invoice/${invoice.invoice_id}/status`;
+      const standing = await (await fetch(status)).json();
+      if (standing.status === "paid") {
+        const sent = { bolt11: invoice.bolt11 };
+        const recovered = await (await post(base, "v2/lightning/recover", {}, sent)).json();
+        return {
+          key: standing.api_key,
+          recovered: recovered.api_key,
+          amount_sat: standing.amount_sats,
+        };
+      }
+      await pause(1);
+    }
+    throw new Error("the invoice was not paid");
+  },
+
   // What it sizes its tokens by.
   async sizes({ base }) {
     const { data } = await (await fetch(`${base}v1/models`)).json();

@@ -75,6 +75,11 @@ def embeddings(base_url: str, key: str, model: str, texts: list[str]) -> Said:
     return {"vectors": [entry.embedding for entry in answer.data]}
 
 
+def images(base_url: str, key: str, model: str, prompt: str, count: int) -> Said:
+    answer = client(base_url, key).images.generate(model=model, prompt=prompt, n=count)
+    return {"images": [each.b64_json for each in answer.data or ()]}
+
+
 def responses(base_url: str, key: str, model: str, question: str) -> Said:
     answer = client(base_url, key).responses.create(
         model=model, input=question, max_output_tokens=MAX_TOKENS
@@ -111,7 +116,7 @@ def tools_stream(
 
 if __name__ == "__main__":
     acts = (
-        version, plain, stream, models, model, embeddings, responses, responses_stream, tools,
-        tools_stream,
+        version, plain, stream, models, model, embeddings, images, responses,
+        responses_stream, tools, tools_stream,
     )  # fmt: skip
     serve({act.__name__: act for act in acts}, openai.OpenAIError)
