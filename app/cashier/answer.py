@@ -8,14 +8,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from app.cashier.costs import PROVIDER_HEADER, cost_headers, told
-from app.cashier.meter import StreamMeter
+from app.cashier.meter import SoundMeter, StreamMeter
 from app.cashier.paths import MESSAGES, PATHS
 from app.cashier.stream import MeteredStream
-from app.cashier.usage import usage_of
+from app.cashier.usage import seconds_in, usage_of
 from domain.bounds import Usage
 
 if TYPE_CHECKING:
     from app.cashier.bill import Bill, Call
+    from app.cashier.stream import Meter
     from app.gateways.upstream import UpstreamAnswer
     from domain.bounds import Kind
 
@@ -37,19 +38,26 @@ def answered(answer: UpstreamAnswer, call: Call, bill: Bill, drain_s: float) -> 
     Waits until the answer has begun: until then another provider can be asked. Raises
     `UpstreamBrokenError` if it does not, `AnswerTooLongError`.
     """
-    kind = answer.headers.get("content-type", "")
-    if not (call.stream and kind.startswith("text/event-stream")):
+    meter = meter_of(answer, call)
+    if meter is None:
         return _whole(answer, call, bill)
     try:
         answer.wait()
     except BaseException:
         answer.close()
         raise
-    meter = StreamMeter(
-        usage_invited=usage_invited(call.document), is_anthropic=call.path == MESSAGES
-    )
     stream = MeteredStream(answer, meter, bill, drain_s)
     return Served(answer.status, {**answer.headers, PROVIDER_HEADER: bill.provider}, stream)
+
+
+def meter_of(answer: UpstreamAnswer, call: Call) -> Meter | None:
+    """Return what meters the answer if it is a stream, None if it comes all at once."""
+    kind = answer.headers.get("content-type", "")
+    is_speech = PATHS[call.path].kind == "speech"
+    if kind.startswith("text/event-stream") and (call.stream or is_speech):
+        invited = usage_invited(call.document)
+        return StreamMeter(usage_invited=invited, is_anthropic=call.path == MESSAGES)
+    return SoundMeter() if is_speech and not kind.startswith("application/json") else None
 
 
 def usage_invited(document: Mapping[str, Any]) -> bool:
@@ -90,7 +98,13 @@ def usage_in(document: object, kind: Kind) -> Usage | None:
     """Return the usage that an answer tells; to count tokens uses none."""
     if kind == "count":
         return Usage()
-    return with_images(usage_of(document), document) if kind == "images" else usage_of(document)
+    usage = usage_of(document)
+    if kind == "images":
+        return with_images(usage, document)
+    if kind == "recording" and usage is None and isinstance(document, Mapping):
+        seconds = seconds_in(document.get("duration"))
+        return None if seconds is None else Usage(seconds=seconds)
+    return usage
 
 
 def with_images(usage: Usage | None, document: object) -> Usage | None:

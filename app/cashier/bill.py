@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import gevent
 
 from app.cashier.costs import cost_document
-from app.cashier.usage import estimate
+from app.cashier.usage import estimate, heard, spoken
 from app.store.errors import StoreError
+from domain.bounds import Usage
 from domain.cost import Cost
 from domain.errors import (
     HoldEndedError,
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from uuid import UUID
 
+    from app.cashier.form import Form
     from app.cashier.quote import Try
     from app.cashier.route import Route
-    from domain.bounds import Usage
     from domain.guards import AccountRow
     from domain.ledger import Ledger
     from domain.pricing import MsatPerUsd
@@ -47,8 +48,8 @@ class Account(Protocol):
 class Call:
     """What a client asks of the upstream, and who pays for it.
 
-    `body` is what it sent, `document` the same, parsed; `files_bytes` of it are files,
-    which are no text. `request_id` names the hold, and is chance unless the client has
+    `body` is what it sent, `document` the same, parsed; a `form` brings files along, which
+    are no text. `request_id` names the hold, and is chance unless the client has
     `named` its request; `request_hash` then tells whether another one of that name asks
     for the same. `used` is told how many tokens it was charged for; `key_id` is the key
     that asks, if it is bound or a child.
@@ -64,14 +65,14 @@ class Call:
     stream: bool
     named: bool = False
     request_hash: str = ""
-    files_bytes: int = 0
+    form: Form | None = field(default=None, repr=False)
     used: Callable[[int], object] = bool
     key_id: UUID | None = None
 
     @property
     def prompt_bytes(self) -> int:
         """How many bytes of text a model has to read at most."""
-        return len(self.body) - self.files_bytes
+        return len(self.body) - (0 if self.form is None else self.form.files_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +172,8 @@ class Bill:
 
     def charge(self, usage: Usage | None, delivered_characters: int) -> Cost | None:
         """Charge for an answer that was delivered; `None` if it is on the house."""
+        if usage is None and self._is_by_characters:
+            usage = Usage()
         if usage is None:
             return self._charge_without_usage(delivered_characters)
         usage = self._completed(usage)
@@ -209,11 +212,18 @@ class Bill:
             usage,
             images=min(usage.images or asked_for, asked_for),
             image_size=self._bounds.image_size,
+            characters=self._bounds.characters,
         )
 
+    @property
+    def _is_by_characters(self) -> bool:
+        """Tell whether a voice costs by what it says, so that nothing need be estimated."""
+        tariff = self._quote.tariff
+        tokens = max(tariff.prompt, tariff.completion, tariff.audio_output)
+        return self._bounds.characters > 0 and not tokens
+
     def _charge_without_usage(self, delivered_characters: int) -> Cost | None:
-        guess = estimate(self._call.prompt_bytes, delivered_characters)
-        guess = self._completed(guess)
+        guess = self._completed(self._guess(delivered_characters))
         if self._policy.missing_usage == "free":
             self.release("usage unknown")
             return None
@@ -223,6 +233,16 @@ class Bill:
             cost = Cost(ceiling, Msat(0), Msat(0), ceiling)
         self._end(cost, guess)
         return cost
+
+    def _guess(self, delivered_characters: int) -> Usage:
+        """Estimate what was used of an answer that does not tell."""
+        guess = estimate(self._call.prompt_bytes, delivered_characters)
+        if self._bounds.characters:
+            return spoken(guess, self._bounds.characters)
+        if self._bounds.seconds:
+            file = self._call.document.get("file") or {}
+            return heard(guess, min(file.get("seconds_guess", 0), self._bounds.seconds))
+        return guess
 
     def _end(self, cost: Cost, usage: Usage) -> None:
         if self._ended:

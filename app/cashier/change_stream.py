@@ -34,6 +34,9 @@ class ResumedStream:
         self._pieces = deque(pieces)
         self._stream = stream
 
+    def __iter__(self) -> Self:
+        return self
+
     def __next__(self) -> bytes:
         return self._pieces.popleft() if self._pieces else next(self._stream)
 

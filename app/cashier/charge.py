@@ -148,4 +148,6 @@ def body_for(call: Call, model: str) -> bytes:
         changes["stream_options"] = {**kept, "include_usage": True}
     if not changes:
         return call.body
+    if call.form is not None:
+        return call.form.written({"model": model})
     return json.dumps({**call.document, **changes}, ensure_ascii=False).encode()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from app.cashier.costs import add_cost
 from app.cashier.usage import estimate, usage_from, usage_members, with_searches
+from app.gateways.upstream import UpstreamBrokenError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,15 +29,55 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 # Only what holds one of these can matter to the meter; all else is passed on unparsed.
 MARKS = (b'"usage"', b'"error"', b"[DONE]", b'"message_stop"')
 USAGE_NULL = b'"usage":null'
-LAST_TYPES = frozenset({"response.completed", "response.incomplete", "message_stop"})
+LAST_TYPES = frozenset(
+    {
+        "message_stop",
+        "response.completed",
+        "response.incomplete",
+        "speech.audio.done",
+        "transcript.text.done",
+    }
+)
 # The text that an answer shows its reader, in all dialects; never across a line.
 DELIVERED_TEXT = re.compile(
     rb'"(?:content|reasoning_content|reasoning|text|arguments|delta|thinking|partial_json'
-    rb'|refusal)"[ \t]*:[ \t]*"((?:[^"\\\r\n]++|\\[^\r\n])*+)"'
+    rb'|refusal|audio)"[ \t]*:[ \t]*"((?:[^"\\\r\n]++|\\[^\r\n])*+)"'
 )
-# Responses repeats every text whole, part by part, when it is done: only the deltas count.
-RESPONSES = re.compile(rb'"type"[ \t]*:[ \t]*"response\.')
+# These repeat every text whole when it is done: only the deltas count.
+RESPONSES = re.compile(rb'"type"[ \t]*:[ \t]*"(?:response|transcript)\.')
 RESPONSES_TEXT = re.compile(rb'"delta"[ \t]*:[ \t]*"((?:[^"\\\r\n]++|\\[^\r\n])*+)"')
+
+
+class SoundMeter:
+    """Passes a sound on; it tells no usage. Its last piece is held back until `tail`."""
+
+    is_events = False
+    tells_cost = False
+    done = False
+    knows_usage = True
+    usage: Usage | None = None
+
+    def __init__(self) -> None:
+        self.delivered_text_characters = 0
+        self._last = b""
+
+    def used(self) -> Usage | None:
+        return None
+
+    def feed(self, data: bytes) -> bytes:
+        out, self._last = self._last, data
+        self.delivered_text_characters += len(data)
+        return out
+
+    def finish(self) -> bytes:
+        return b""
+
+    def tail(self, _cost: Mapping[str, object] | None = None) -> bytes:
+        return self._last
+
+    def fault(self, message: str) -> bytes:
+        """Raise `UpstreamBrokenError`: the connection is cut, for nothing can be said in it."""
+        raise UpstreamBrokenError(message)
 
 
 class StreamMeter:
@@ -50,6 +91,8 @@ class StreamMeter:
     With `usage_invited` False the usage chunk is dropped: naive clients crash on it.
     `is_anthropic` says in which tongue to add what the upstream has not said.
     """
+
+    is_events = True
 
     def __init__(self, *, usage_invited: bool, is_anthropic: bool = False) -> None:
         self._is_anthropic = is_anthropic
@@ -287,5 +330,7 @@ def _with_cost(event: bytes, cost: Mapping[str, object]) -> bytes:
     if not is_inner and not isinstance(document.get("usage"), dict):
         return event
     add_cost(document, cost)
-    name = f"event: {document['type']}\n".encode() if is_inner else b""
+    kind = document.get("type")
+    is_named = is_inner or LINE_OF_NAME.search(event) is not None
+    name = f"event: {kind}\n".encode() if is_named and isinstance(kind, str) else b""
     return name + _rendered(document)

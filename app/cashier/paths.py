@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 CHAT, COMPLETIONS, RESPONSES = "/chat/completions", "/completions", "/responses"
 MESSAGES, COUNT_TOKENS = "/messages", "/messages/count_tokens"
 EMBEDDINGS, MODERATIONS = "/embeddings", "/moderations"
-IMAGES = "/images/generations"
+IMAGES, EDITS, VARIATIONS = "/images/generations", "/images/edits", "/images/variations"
+TRANSCRIPTIONS, TRANSLATIONS = "/audio/transcriptions", "/audio/translations"
+SPEECH = "/audio/speech"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +27,17 @@ class Path:
 
     `kind` says what is bounded and counted; `streams` whether a request may ask for a
     stream; `is_wordless` that what is answered is no text which would be paid by the token.
+    `files` are the names that the file may have which a form brings along; a path without
+    any takes JSON.
     """
 
     kind: Kind = "text"
     streams: bool = False
     is_wordless: bool = False
+    files: tuple[str, ...] = ()
 
 
+PICTURES = ("image", "image[]")
 PATHS: Mapping[str, Path] = MappingProxyType(
     {
         CHAT: Path(streams=True),
@@ -41,6 +47,11 @@ PATHS: Mapping[str, Path] = MappingProxyType(
         MESSAGES: Path(streams=True),
         COUNT_TOKENS: Path("count", is_wordless=True),
         IMAGES: Path("images", is_wordless=True),
+        EDITS: Path("images", is_wordless=True, files=PICTURES),
+        VARIATIONS: Path("images", is_wordless=True, files=PICTURES),
+        TRANSCRIPTIONS: Path("recording", streams=True, files=("file",)),
+        TRANSLATIONS: Path("recording", files=("file",)),
+        SPEECH: Path("speech", is_wordless=True),
         MODERATIONS: Path("verdict", is_wordless=True),
     }
 )

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 from app.cashier.costs import cost_headers
 from app.gateways.upstream import UpstreamAnswer, UpstreamBrokenError
 
 if TYPE_CHECKING:
     from app.cashier.bill import Bill
-    from app.cashier.meter import StreamMeter
+    from app.cashier.meter import SoundMeter, StreamMeter
     from domain.bounds import Usage
     from domain.cost import Cost
+
+
+Meter: TypeAlias = "StreamMeter | SoundMeter"
 
 
 class MeteredStream:
@@ -23,12 +26,14 @@ class MeteredStream:
     """
 
     def __init__(
-        self, answer: UpstreamAnswer, meter: StreamMeter, bill: Bill, drain_s: float
+        self, answer: UpstreamAnswer, meter: Meter, bill: Bill, drain_s: float
     ) -> None:
         self._answer = answer
         self._meter = meter
         self._bill = bill
         self._drain_s = drain_s
+        self.is_events = meter.is_events
+        """Whether something can be said in it beside the answer."""
         self._over = False
         self._settled = False
         self.is_broken = False
@@ -100,7 +105,8 @@ class MeteredStream:
         """End a stream the upstream has cut: a connection that just ends tells nobody why."""
         self._settled = self.is_broken = True
         meter = self._meter
-        if meter.delivered_text_characters:
+        # The half of a sound is worth nothing.
+        if meter.is_events and meter.delivered_text_characters:
             self._charged(meter.used(), meter.delivered_text_characters)
         else:
             self._bill.release("upstream broke off")

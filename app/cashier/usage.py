@@ -13,6 +13,7 @@ from domain.exact import exact
 COUNT_MAX = 100_000_000
 USD_MAX, USD_DECIMALS = 10_000, 18
 CHARACTERS_PER_TOKEN = 4
+SPOKEN_TOKENS_PER_CHARACTER, HEARD_TOKENS_PER_SECOND = 2, 10
 READ = ("prompt_tokens_details", "input_tokens_details", "input_token_details")
 WRITTEN = ("completion_tokens_details", "output_tokens_details", "output_token_details")
 
@@ -29,6 +30,19 @@ def estimate(prompt_bytes: int, delivered_text_characters: int) -> Usage:
         completion_tokens=-(-delivered_text_characters // CHARACTERS_PER_TOKEN),
         estimated=True,
     )
+
+
+def spoken(guess: Usage, characters: int) -> Usage:
+    """Return the guess of a voice: about two tokens for each of its characters."""
+    tokens = SPOKEN_TOKENS_PER_CHARACTER * characters
+    return replace(guess, completion_tokens=tokens, spoken_tokens=tokens)
+
+
+def heard(guess: Usage, seconds: int) -> Usage:
+    """Return the guess of a recording of so many seconds, of some tokens each."""
+    tokens = HEARD_TOKENS_PER_SECOND * seconds
+    prompt = guess.prompt_tokens + tokens
+    return replace(guess, prompt_tokens=prompt, audio_tokens=tokens, seconds=seconds)
 
 
 def usage_of(document: object) -> Usage | None:

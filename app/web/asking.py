@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from flask import request
 
-from app.cashier.paths import MESSAGES, MODERATIONS, PATHS, RESPONSES
+from app.cashier.paths import MESSAGES, MODERATIONS, PATHS, RESPONSES, SPEECH
 from app.web.bodies import json_object
+from app.web.forms import document_of, read_form
 from app.web.refusals import InvalidParameterError
 from app.web.visit import current_visit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from app.cashier.form import Form
     from app.web.bodies import Bodies
 
 MODEL_CHARACTERS_MAX = 200
@@ -62,8 +65,11 @@ PRICED = frozenset(
         "best_of",
         "container",
         "conversation",
+        "file",
+        "image",
         "inference_geo",
         "input",
+        "mask",
         "max_completion_tokens",
         "max_output_tokens",
         "max_tokens",
@@ -101,9 +107,44 @@ def request_name() -> str | None:
     return key
 
 
-def asked(path: str, bodies: Bodies) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request for a model: what it says, and what of it goes to the upstream."""
+
+    document: dict[str, Any]
+    body: bytes
+    form: Form | None = None
+
+    @property
+    def files_bytes(self) -> int:
+        return 0 if self.form is None else self.form.files_bytes
+
+    @property
+    def prompt_bytes(self) -> int:
+        """How many bytes of text a model has to read at most."""
+        return len(self.body) - self.files_bytes
+
+
+def asked(path: str, bodies: Bodies) -> Asked:
     """Return what the current request asks of a model; raises a `DoorError`."""
-    document = json_object(bodies.read())
+    body, files = bodies.read(), PATHS[path].files
+    if not files:
+        document = read(path, json_object(body))
+        return Asked(document, as_priced(document))
+    form = read_form(body, request.headers.get("Content-Type", ""))
+    document = read(path, document_of(form))
+    if not any(_is_file(document.get(name)) for name in files):
+        raise InvalidParameterError(files[0], "must be a file")
+    return Asked(document, form.written(), form)
+
+
+def _is_file(value: object) -> bool:
+    found = value[0] if isinstance(value, list) and value else value
+    return isinstance(found, dict)
+
+
+def read(path: str, document: dict[str, Any]) -> dict[str, Any]:
+    """Return a request for a model that can be priced; raises a `DoorError`."""
     if path in OWN_MODELS and document.get("model") is None:
         document["model"] = OWN_MODELS[path]
     check(document)
@@ -140,6 +181,8 @@ def check_offered(path: str, document: Mapping[str, Any]) -> None:
         value = document.get(name)
         if isinstance(value, str) and value in values:
             raise InvalidParameterError(name, f"'{value}' is not offered here")
+    if path == SPEECH and not isinstance(document.get("input"), str):
+        raise InvalidParameterError("input", "must be a text")
     for name in NOT_COUNTED.get(path, ()):
         if document.get(name):
             raise InvalidParameterError(name, "is not offered here")

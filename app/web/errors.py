@@ -123,6 +123,7 @@ DOOR: Mapping[type[Exception], Rule] = {
     door.CrowdedError: Rule(status=503, type=API, code="overloaded", headers=retry_after(2)),
     door.BodyMalformedError: Rule(status=400, type=REQUEST, code="malformed_request"),
     door.BodyTooLargeError: TOO_LARGE,
+    door.InvalidFormError: Rule(status=400, type=REQUEST, code="invalid_form"),
     door.InvalidJsonError: Rule(status=400, type=REQUEST, code="invalid_json"),
     door.InvalidParameterError: BAD_REQUEST,
     door.NoChildKeyError: BAD_REQUEST,

@@ -8,7 +8,7 @@ from functools import partial
 from hashlib import sha256
 from http import HTTPStatus
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from flask import Blueprint, Response, request
 from werkzeug.exceptions import MethodNotAllowed
@@ -16,7 +16,7 @@ from werkzeug.exceptions import MethodNotAllowed
 from app.cashier.bill import Call
 from app.cashier.paths import PATHS
 from app.cashier.stream import MeteredStream
-from app.web.asking import as_priced, asked, request_name
+from app.web.asking import Asked, asked, request_name
 from app.web.bearer import key_shown, ticket_shown
 from app.web.bodies import JSON_TYPE, Bodies
 from app.web.failures import upstream_failure
@@ -45,8 +45,7 @@ NOT_OFFERED = (
     "/conversations",
     "/files",
     "/fine_tuning",
-    "/images/edits",
-    "/images/variations",
+    "/images",
     "/messages",
     "/realtime",
     "/responses",
@@ -214,18 +213,22 @@ def named(call: Call, request_id: UUID, name: str) -> Call:
     return replace(call, request_id=request_id, named=True, request_hash=mark)
 
 
-def call_of(path: str, document: dict[str, Any], account_id: UUID) -> Call:
+def call_of(path: str, request_asked: Asked, account_id: UUID) -> Call:
     """Return the call that the current request is, at the cost of `account_id`."""
+    document, form = request_asked.document, request_asked.form
+    headers = dict(request.headers)
+    if form is not None:
+        headers["Content-Type"] = form.content_type
     return Call(
         request_id=current_visit().request_id,
         account_id=account_id,
         path=path,
         model=document["model"],
         document=document,
-        body=as_priced(document),
-        headers=dict(request.headers),
+        body=request_asked.body,
+        headers=headers,
         stream=document.get("stream") is True,
-        used=current_visit().use,
+        form=form,
     )
 
 

@@ -8,6 +8,7 @@ DoorError                    the request cannot be let in
 ├── BodyError                the body is not one that is read here
 │   ├── BodyLateError        the body did not arrive in time
 │   ├── BodyTooLargeError    the body is longer than is read
+│   ├── InvalidFormError     the body is not a form, where one is asked for
 │   └── InvalidJsonError     the body is not a JSON object
 ├── InvalidParameterError    a member or header is not what it should be (carries its name)
 ├── NoTokenError             a deposit without a token
@@ -94,6 +95,10 @@ class BodyMalformedError(BodyError):
 
 class BodyTooLargeError(BodyError):
     """The request's body is too large."""
+
+
+class InvalidFormError(BodyError):
+    """The request's body is not a form with files (multipart/form-data)."""
 
 
 class InvalidJsonError(BodyError):

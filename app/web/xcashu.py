@@ -24,7 +24,7 @@ from app.gateways.errors import GatewayError
 from app.gateways.upstream import UpstreamBrokenError
 from app.store.errors import StoreError
 from app.web import errors, problems
-from app.web.asking import as_priced, asked
+from app.web.asking import asked
 from app.web.bearer import credential, ticket_shown
 from app.web.bodies import as_json, json_object
 from app.web.proxy import BODILESS, STREAM_HEADERS, call_of, handed_on, streamed
@@ -64,9 +64,9 @@ class Till:
         The payment request is a `creqA…` (NUT-18), or a `CREQB1…` (NUT-26) for whoever
         says `X-Cashu-Format: creqB`.
         """
-        document = asked(path, self._bodies)
+        wish = asked(path, self._bodies)
         wanted = self._tickets.payment_request(
-            path, document["model"], document, len(as_priced(document))
+            path, wish.document["model"], wish.document, wish.prompt_bytes
         )
         as_b = request.headers.get(FORMAT, "").strip().lower() == "creqb"
         return problems.problem(
@@ -91,9 +91,9 @@ class Till:
         visit = current_visit()
         visit.request_id = ticket.request_id
         try:
-            document = asked(path, self._bodies)
+            wish = asked(path, self._bodies)
             # What the token names, its request's hold too: a retry has the same.
-            call = replace(call_of(path, document, ticket.account_id), named=True)
+            call = replace(call_of(path, wish, ticket.account_id), named=True)
             served = self._tickets.serve(ticket, call)
             return self._answered(ticket, served)
         except FORESEEN as error:
@@ -136,6 +136,9 @@ class Till:
             pieces = kept_back(stream)
         if not stream.is_settled:
             resumed = ResumedStream(pieces, stream)
+            if not stream.is_events:
+                # Nothing can be added to a sound: its change waits to be asked for.
+                return streamed(served.status, {**served.headers, **PENDING}, resumed, visit)
             in_stream = ChangeStream(resumed, partial(self._change, ticket))
             return streamed(served.status, served.headers, in_stream, visit)
         return self._with_change(ticket, self._kept(served, stream, pieces))

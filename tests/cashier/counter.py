@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from app.cashier.answer import Served
     from app.cashier.bill import MissingUsage
+    from app.cashier.form import Form
     from domain.event import Event
     from domain.ledger import Ledger
     from tests.cashier.house import House
@@ -146,6 +147,7 @@ def call_of(
     path: str = "/chat/completions",
     account_id: UUID = ALICE,
     request_id: UUID | None = None,
+    form: Form | None = None,
 ) -> Call:
     return Call(
         request_id=request_id or uuid4(),
@@ -153,7 +155,8 @@ def call_of(
         path=path,
         model=document["model"],
         document=document,
-        body=json.dumps(document).encode(),
+        body=json.dumps(document).encode() if form is None else form.written(),
+        form=form,
         headers={"content-type": "application/json"},
         stream=document.get("stream") is True,
     )

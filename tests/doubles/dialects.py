@@ -71,3 +71,61 @@ def named(kind: str, **members: Any) -> bytes:
 @dialects.post("/v1/messages/count_tokens")
 def count_tokens() -> Response:
     return jsonify({"input_tokens": input_tokens(request.get_json(force=True))})
+
+
+TEXT = "what was said"
+SECONDS = 9
+HEARD = {
+    "type": "tokens",
+    "input_tokens": 14,
+    "input_token_details": {"text_tokens": 10, "audio_tokens": 4},
+    "output_tokens": 3,
+    "total_tokens": 17,
+}
+SOUND = [b"ID3", b"\xff\xfb\x90" * 100, b"\x00" * 10]
+PICTURE = {"b64_json": "AAAA"}
+
+
+@dialects.post("/v1/audio/transcriptions")
+@dialects.post("/v1/audio/translations")
+def transcribe() -> Response:
+    """Answer with seconds where the model is a whisper, else with tokens."""
+    usage = {"type": "duration", "seconds": SECONDS}
+    if not request.form["model"].startswith("whisper"):
+        usage = dict(HEARD)
+    assert request.files["file"].read()
+    if request.form.get("stream") == "true":
+        return Response(said(usage), content_type="text/event-stream")
+    if request.form.get("response_format") == "text":
+        return Response(TEXT, content_type="text/plain")
+    if request.form.get("response_format") == "verbose_json":
+        return jsonify({"text": TEXT, "duration": 8.47})
+    return jsonify({"text": TEXT, "usage": usage})
+
+
+def said(usage: dict[str, Any]) -> Iterator[bytes]:
+    for word in ("what", " was", " said"):
+        yield data(type="transcript.text.delta", delta=word)
+    yield data(type="transcript.text.done", text=TEXT, usage=usage)
+
+
+def data(**members: Any) -> bytes:
+    return f"data: {json.dumps(members, separators=(',', ':'))}\n\n".encode()
+
+
+@dialects.post("/v1/audio/speech")
+def speak() -> Response:
+    body = request.get_json(force=True)
+    if body.get("stream_format") == "sse":
+        usage = {"input_tokens": 3, "output_tokens": 20, "total_tokens": 23}
+        delta = data(type="speech.audio.delta", audio="AAAA")
+        done = data(type="speech.audio.done", usage=usage)
+        return Response(iter([delta, delta, done]), content_type="text/event-stream")
+    return Response(iter(SOUND), content_type="audio/mpeg")
+
+
+@dialects.post("/v1/images/edits")
+@dialects.post("/v1/images/variations")
+def change_images() -> Response:
+    assert request.files.getlist("image") or request.files.getlist("image[]")
+    return jsonify({"created": 1, "data": [PICTURE] * int(request.form.get("n", 1))})

@@ -185,7 +185,7 @@ class _Handler(BaseHTTPRequestHandler):
                 status=honest.status_code,
                 content_type=honest.content_type,
                 chunks=list(honest.iter_encoded()),
-                streams=honest.content_type.startswith("text/event-stream"),
+                streams=honest.content_type.startswith(("text/event-stream", "audio/")),
             )
 
     def _send_headers(self, answer: _Answer, behaviour: Behaviour) -> None:

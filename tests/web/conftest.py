@@ -73,6 +73,7 @@ SIGNING_KEY = SigningKey(bytes(range(32)), "house.example")
 # With one bitcoin at 100,000 dollars, a millionth of a dollar is a msat: a token in costs
 # 1 msat, a token out 2 msat, and the house asks no more than the upstream.
 BTC_USD = "100000"
+FREE = {"prompt": "0", "completion": "0"}
 MODELS: list[dict[str, Any]] = [
     {
         "id": "maker/plain",
@@ -104,6 +105,18 @@ MODELS: list[dict[str, Any]] = [
             "input_cache_write": "0.000012",
             "input_cache_write_1h": "0.000020",
         },
+    },
+    {"id": "whisper-1", "max_seconds": 600, "pricing": {**FREE, "second": "0.0001"}},
+    {"id": "tts-1", "pricing": {**FREE, "character": "0.000015"}},
+    {
+        "id": "listener",
+        "context_length": 1000,
+        "pricing": {"prompt": "0.000001", "completion": "0.000002", "audio": "0.000006"},
+    },
+    {"id": "speaker", "pricing": {"prompt": "0.000001", "completion": "0.000002"}},
+    {
+        "id": "painter",
+        "pricing": {**FREE, "image_sizes": {"1024x1024": "0.04", "hd 1024x1024": "0.08"}},
     },
 ]
 

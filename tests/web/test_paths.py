@@ -121,11 +121,11 @@ def test_tools_that_have_a_price_or_cost_nothing_are_let_through(house: House) -
 @pytest.mark.parametrize(
     "path",
     [
-        "/v1/audio/speech",
+        "/v1/audio/voices",
         "/v1/files",
         "/v1/batches/b1",
         "/v1/assistants",
-        "/v1/images/edits",
+        "/v1/images/upscale",
         "/v1/responses/resp_1",
         "/v1/chat/completions/c1",
     ],
