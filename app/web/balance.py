@@ -9,6 +9,7 @@ from flask import Blueprint, Response, request
 
 from app.cashier.errors import TokenRefusedError
 from app.cashier.keys import Spender
+from app.gateways.mint.errors import SealError
 from app.web.asking import request_name
 from app.web.bearer import ticket_shown
 from app.web.bodies import as_json
@@ -27,6 +28,7 @@ from domain.identity import account_of_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from uuid import UUID
 
     from app.cashier.deposit import Deposits
     from app.cashier.keys import Wanted
@@ -103,7 +105,8 @@ class Balance:
     def refund(self) -> Response:
         """Return a token for all that is available, or for an amount; amounts are texts.
 
-        With a Lightning address or an LNURL the money goes there instead.
+        With a Lightning address or an LNURL the money goes there instead, as it does if the
+        key is bound to one that can be paid.
         A token in the X-Cashu header that paid for one request is answered with its change.
         """
         ticket = ticket_shown()
@@ -118,6 +121,8 @@ class Balance:
         account_id = spender.account_id
         wish = given if amount is None else {**given, AMOUNT: amount.to_sat()}
         sent = self._lightning_out.refund(account_id, wish)
+        if sent is None and (home := self._home(account_id)):
+            sent = self._lightning_out.refund_home(account_id, home, wish)
         if sent is not None:
             return sent
         if amount is None:
@@ -134,6 +139,13 @@ class Balance:
         if spender.is_child:
             raise ChildRefundError
         return self._lightning_out.standing(spender.account_id, refund_id)
+
+    def _home(self, account_id: UUID) -> str:
+        try:
+            return self._desk.refund_address(account_id)
+        except SealError:
+            # It was bound under another seed.
+            return ""
 
     def _spender(self) -> Spender:
         # Here no header at all is told the same as a header of another kind.

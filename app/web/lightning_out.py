@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 from flask import request
 
-from app.cashier.errors import PayoutUnknownError
+from app.cashier.errors import CashierError, PayoutUnknownError
 from app.cashier.payout import Status
+from app.gateways.errors import GatewayError
 from app.web.bodies import as_json
 from app.web.errors import API
 from app.web.problems import problem
 from app.web.refusals import InvalidParameterError
+from domain.errors import NothingToRefundError, PurseShortError
 from domain.identity import payout_of_request
 from domain.msat import MSAT_PER_SAT
 
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from flask import Response
 
     from app.cashier.payout import Payout, Payouts
+
+logger = logging.getLogger(__name__)
 
 ADDRESSES = ("lightning_address", "lnurl", "refund_address")
 """The members that say whom to pay; they are one, under the names that clients use."""
@@ -56,6 +61,25 @@ class LightningOut:
             detail=str,
             more=_told(payout),
         )
+
+    def refund_home(
+        self, account_id: UUID, address: str, given: Mapping[str, object]
+    ) -> Response | None:
+        """Pay the address that the key itself is bound to; `None` if that cannot be paid.
+
+        Whoever asks has not asked for Lightning: then a token does as well.
+        """
+        try:
+            payout = self._payouts.refund_to(
+                _payout_id(account_id), account_id, address, _amount_msat(given)
+            )
+        except (CashierError, GatewayError, NothingToRefundError, PurseShortError) as error:
+            logger.info("refund to a key's own address: %s", type(error).__name__)
+            return None
+        if payout.status is Status.FAILED:
+            return None
+        is_paid = payout.status is Status.PAID
+        return as_json(_told(payout), HTTPStatus.OK if is_paid else HTTPStatus.ACCEPTED)
 
     def standing(self, account_id: UUID, refund_id: str) -> Response:
         """Answer how far a refund of the account is."""

@@ -205,3 +205,32 @@ def test_a_refund_is_told_to_its_owner_only(house: House, bob: RecipientServer) 
 
     path = f"/v1/wallet/refund/{told['refund_id']}"
     assert house.client.get(path, headers=bearer(house.key())).status_code == 404
+
+
+def test_a_key_that_is_bound_to_an_address_is_paid_there(
+    house: House, bob: RecipientServer
+) -> None:
+    key = house.key()
+    topup = {"cashu_token": house.mint.fund(8), "refund_address": bob.address}
+    house.client.post("/v1/wallet/topup", json=topup, headers=bearer(key))
+
+    told = refund(house, key).get_json()
+
+    assert (told["status"], told["recipient"]) == ("paid", bob.address)
+
+
+@pytest.mark.parametrize("payment", [Payment.FAILED, Payment.SETTLED])
+def test_a_key_whose_address_cannot_be_paid_gets_a_token(
+    house: House, bob: RecipientServer, payment: Payment
+) -> None:
+    key = house.key()
+    topup = {"cashu_token": house.mint.fund(8), "refund_address": bob.address}
+    house.client.post("/v1/wallet/topup", json=topup, headers=bearer(key))
+    house.mint.pays(payment)
+    bob.bill = {} if payment is Payment.FAILED else {"status": "ERROR", "reason": SAID}
+
+    told = refund(house, key).get_json()
+
+    assert set(told) == {"token", "sats"}
+    assert int(told["sats"]) >= 1_000
+    assert house.wallet(key)["balance"] == 0
