@@ -155,7 +155,7 @@ def test_an_answer_that_came_too_late_is_charged_once(
 
     with customer.spends(MESSAGE_MSAT):
         headers = {"Idempotency-Key": "a-late-message"}
-        raised = customer.chat("plain", headers=headers, timeout_s=1.5)["raised"]
+        raised = customer.chat("plain", headers=headers, timeout_s=1.5, retries=5)["raised"]
 
     assert (raised["class"], raised["status"]) == ("ConflictError", 409)
     assert len(upstream.requests) == asked + 1

@@ -5,11 +5,12 @@ import { serve } from "./lines.mjs";
 
 const MAX_TOKENS = 64;
 
-const client = ({ base_url, key, timeout_s = 30 }) =>
+const client = ({ base_url, key, timeout_s = 30, retries = 2 }) =>
   new OpenAI({
     baseURL: `${base_url}/v1`,
     apiKey: key,
     timeout: timeout_s * 1000,
+    maxRetries: retries,
     // It runs in a page too, with a key that holds a few sats.
     dangerouslyAllowBrowser: true,
   });

@@ -39,9 +39,9 @@ def told(message: Any) -> Said:
 
 def plain(
     base_url: str, key: str, model: str, question: str, headers: dict[str, str] | None = None,
-    timeout_s: float = 30.0, **more: Any,
+    timeout_s: float = 30.0, retries: int = 2, **more: Any,
 ) -> Said:  # fmt: skip
-    house = client(base_url, key, timeout=timeout_s)
+    house = client(base_url, key, timeout=timeout_s, max_retries=retries)
     raw = house.messages.with_raw_response.create(
         **asking(model, question), **more, extra_headers=headers or {}
     )

@@ -20,10 +20,10 @@ def talker(base_url: str, key: str, model: str, **more: Any) -> ChatOpenAI:
 
 def plain(
     base_url: str, key: str, model: str, question: str, headers: dict[str, str] | None = None,
-    timeout_s: float = 30.0,
+    timeout_s: float = 30.0, retries: int = 2,
 ) -> Said:  # fmt: skip
     house = talker(
-        base_url, key, model, default_headers=headers, timeout=timeout_s,
+        base_url, key, model, default_headers=headers, timeout=timeout_s, max_retries=retries,
         include_response_headers=True,
     )  # fmt: skip
     message = house.invoke(question)

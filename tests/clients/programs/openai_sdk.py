@@ -27,9 +27,9 @@ def version() -> Said:
 
 def plain(
     base_url: str, key: str, model: str, question: str, headers: dict[str, str] | None = None,
-    timeout_s: float = 30.0,
+    timeout_s: float = 30.0, retries: int = 2,
 ) -> Said:  # fmt: skip
-    house = client(base_url, key, timeout=timeout_s)
+    house = client(base_url, key, timeout=timeout_s, max_retries=retries)
     raw = house.chat.completions.with_raw_response.create(
         **asking(model, question), extra_headers=headers or {}
     )
