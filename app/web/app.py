@@ -26,6 +26,7 @@ from app.web.key_fields import Binding, KeyFields
 from app.web.keys import KeyDesk
 from app.web.lightning_out import LightningOut
 from app.web.models import Listing
+from app.web.openapi import document
 from app.web.ratelimits import Limits, RateLimits
 from app.web.repeats import Repeats
 from app.web.visit import WITNESS
@@ -140,6 +141,7 @@ def _register(app: Flask, doors: Doors) -> None:
     app.register_blueprint(lightning_page.blueprint(desk, doors.about))
     listing = Listing(doors.quotes, doors.token_fee_ppk)
     app.register_blueprint(models.blueprint(listing))
+    app.register_blueprint(document.blueprint(doors.about))
     app.register_blueprint(info.blueprint(doors.about, listing, doors.account))
 
 

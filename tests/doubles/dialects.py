@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, abort, jsonify, request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +25,16 @@ def words(message: dict[str, Any]) -> int:
 
 
 def input_tokens(body: dict[str, Any]) -> int:
-    return sum(words(message) for message in body["messages"])
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not all(map(is_message, messages)):
+        abort(HTTPStatus.BAD_REQUEST)
+    return sum(map(words, messages))
+
+
+def is_message(message: object) -> bool:
+    content = message.get("content") if isinstance(message, dict) else None
+    parts = content if isinstance(content, list) else []
+    return isinstance(content, str | list) and all(isinstance(part, dict) for part in parts)
 
 
 @dialects.post("/v1/messages")

@@ -50,6 +50,7 @@ from projections.invoices import find_invoice
 from tests.doubles.mint import FakeMint
 from tests.doubles.upstream import UpstreamDouble
 from tests.gateways.outputs import prepare
+from tests.web.described import watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -310,12 +311,14 @@ def house(
         limits=limits,
     )
     app = create_web(doors)
+    otherwise = watch(app)
     attach_receipts(app, doors, store)
     yield House(app, app.test_client(), mint, upstream, store, ledger, deposits, doors)
     gateway.close()
     for wallet in mints:
         wallet.client._session.close()
     store.close()
+    assert otherwise == [], "an answer is not as /openapi.json describes it"
 
 
 def _invoices(ledger: Ledger, mints: Mints, store: SqliteStore, seed: Seed) -> Invoices:
