@@ -47,6 +47,7 @@ from app.web.health import OK, Health
 from app.web.info import About
 from app.web.ratelimits import Limits, RealAddress
 from app.web.statement import Books
+from app.webhooks import Webhooks
 from domain.guards import PAYOUT, SWAP
 from domain.msat import MSAT_PER_SAT
 from projections.follow import catch_up
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
 KEEP_EVERY_S = 5.0
 FOLLOW_EVERY_S = 2.0
 MEASURE_EVERY_S = 10.0
+TELL_EVERY_S = 2.0
 MINT_PATIENCE_S = 3.0
 FINISH_EVERY_S = 10.0
 TIDY_EVERY_S = 60.0
@@ -145,6 +147,10 @@ def create_back_office(settings: Settings) -> BackOffice:
             recovery.sweep_tokens, timedelta(days=settings.uncollected_token_days)
         )
         jobs.append(Job("uncollected tokens", SWEEP_EVERY_S, unwanted))
+    if settings.webhook_url and settings.webhook_secret:
+        secret = settings.webhook_secret.get_secret_value().encode()
+        hooks = Webhooks(settings.webhook_url, secret, followed, requests.Session())
+        jobs.append(Job("webhook", TELL_EVERY_S, hooks.tell))
     if settings.btc_usd is None and settings.model_based_pricing:
         exchange = Exchange(requests.Session())
         desk = RateDesk(house.ledger, exchange, house.store.rate)

@@ -19,6 +19,7 @@ MAKE_A_SEED = (
     "\"from mnemonic import Mnemonic; print(Mnemonic('english').generate(256))\""
 )
 ADMIN_PASSWORD_LENGTH_MIN = 12
+WEBHOOK_SECRET_LENGTH_MIN = 16
 MODELS_DEFAULT = Path("models.json")
 OFF, ANY = "off", "any"
 MODELS_EXAMPLE = Path(__file__).parent.parent / "models.example.json"
@@ -243,6 +244,13 @@ class Settings(BaseSettings):
     """What the house may spend a day on mints' fees, in sat, to swap small proofs for fewer and
     those of keysets that are no longer in use for new ones."""
 
+    webhook_url: str | None = None
+    """Where every event that moves money is posted, signed and in order."""
+
+    webhook_secret: Annotated[SecretStr | None, Field(validate_default=True)] = None
+    """What those posts are signed with (HMAC-SHA256): a long random text that the receiver has
+    too. Needed with WEBHOOK_URL."""
+
     metrics_token: SecretStr | None = None
     """Who sends it as a bearer token may read /metrics. Without it only this machine may."""
 
@@ -274,7 +282,7 @@ class Settings(BaseSettings):
             return MODELS_EXAMPLE
         return self.models_path
 
-    @field_validator("upstream_base_url", "http_url", "onion_url")
+    @field_validator("upstream_base_url", "http_url", "onion_url", "webhook_url")
     @classmethod
     def _check_url(cls, value: str | None) -> str | None:
         return None if value is None else normalised_url(value)
@@ -352,6 +360,14 @@ class Settings(BaseSettings):
     def _check_stale(cls, value: float, info: ValidationInfo) -> float:
         if value <= info.data.get("rate_update_interval_s", 0):
             raise ValueError("must be more than RATE_UPDATE_INTERVAL_S")
+        return value
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _check_webhook(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        length = len(value.get_secret_value()) if value else 0
+        if info.data.get("webhook_url") and length < WEBHOOK_SECRET_LENGTH_MIN:
+            raise ValueError(f"must have at least {WEBHOOK_SECRET_LENGTH_MIN} characters")
         return value
 
     @field_validator("admin_password")

@@ -34,7 +34,7 @@ from app.store.tables import (
     create_table,
     write_lines,
 )
-from app.store.upgrade import SCHEMA_VERSION, disposable, folded
+from app.store.upgrade import SCHEMA_VERSION, disposal, folded
 from domain.batch import Answer, Decided, decide
 from domain.errors import LedgerBrokenError
 from domain.event import Entry
@@ -109,8 +109,8 @@ class PostgresStore(Reads):
                 return
             if found:
                 # Writers of the older version wait here, and then find other tables.
-                names = ", ".join(disposable(self.sheets))
-                db.execute(f"DROP TABLE IF EXISTS {names}")
+                for statement in disposal(self.sheets):
+                    db.execute(statement.encode())
                 db.execute("SELECT pg_advisory_xact_lock(%s)", (LOG_LOCK,))
             self.recorder.create_table()
             for statement in (*APPEND_ONLY, *self._tables(), *INDEXES, *POSTGRES_SEALS):

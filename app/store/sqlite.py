@@ -38,7 +38,7 @@ from app.store.tables import (
     totals_of,
     write_lines,
 )
-from app.store.upgrade import SCHEMA_VERSION, disposable, folded
+from app.store.upgrade import SCHEMA_VERSION, disposal, folded
 from domain.batch import Answer, decide
 from domain.command import Command, Needs
 from domain.errors import LedgerBrokenError
@@ -116,8 +116,8 @@ class SqliteStore(Reads):
                 )
             is_old = 0 < version < SCHEMA_VERSION
             if is_old:
-                for name in disposable(self.sheets):
-                    db.execute(f"DROP TABLE IF EXISTS {name}")
+                for statement in disposal(self.sheets):
+                    db.execute(statement)
             for statement in self.recorder.construct_create_table_statements():
                 db.execute(statement)
             for statement in (*APPEND_ONLY, *self._tables(), *INDEXES, *SQLITE_SEALS):

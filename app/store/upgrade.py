@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 3
-"""Raised by whatever changes a table that is told from the log, or adds one."""
+SCHEMA_VERSION = 2
+"""One more than the last release had, once a table told from the log has changed since."""
 
 OUTDATED = {
     "sqlite": ("PRAGMA user_version = 1",),
@@ -39,9 +39,18 @@ OUTDATED = {
 """What has the tables made anew from the log when the store is opened the next time."""
 
 
-def disposable(sheets: Iterable[str]) -> list[str]:
-    """Return the names of all tables that are told from the log, followers' included."""
-    return [*(table.name for table in GUARD_TABLES), "follower", *sheets]
+def disposal(sheets: Iterable[str]) -> list[str]:
+    """Return the statements that drop all tables told from the log, and how far each had read.
+
+    What is sealed stays, and so does how far a webhook has told: that cannot be made anew.
+    """
+    names = list(sheets)
+    listed = ", ".join(f"'{name}'" for name in names)
+    return [
+        *(f"DROP TABLE IF EXISTS {table.name}" for table in GUARD_TABLES),
+        *(f"DROP TABLE IF EXISTS {name}" for name in names),
+        f"DELETE FROM follower WHERE name IN ({listed})",
+    ]
 
 
 def folded(store: Reads, version: int) -> GuardRows:

@@ -15,13 +15,15 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from app.sealing.sign import Sealing, SigningKey
 from app.store.errors import UpgradeError
-from app.store.upgrade import SCHEMA_VERSION
+from app.store.seals import Seals
+from app.store.upgrade import OUTDATED, SCHEMA_VERSION
 from domain.msat import Msat
 from projections.follow import catch_up, verify
 from projections.sheets import SHEETS
 from tests.domain.given import ALICE, TERMS
-from tests.store.work import fund, ledger_on, silent, tables
+from tests.store.work import a_day, fund, ledger_on, silent, tables
 
 if TYPE_CHECKING:
     from tests.store.places import Place
@@ -108,3 +110,24 @@ def test_an_upgrade_that_fails_changes_nothing(place: Place, version: int) -> No
     assert version_of(place) == version
     ((available_msat,),) = place.run("SELECT available_msat FROM balance")
     assert available_msat == 779_000
+
+
+def test_what_was_sealed_and_told_is_carried_on(place: Place) -> None:
+    store = place.open()
+    a_day(store, ALICE)
+    sealing = Sealing(Seals(store), SigningKey(bytes(32), "house.example"))
+    sealing.seal()
+    with store.transaction() as query:
+        query("INSERT INTO follower (name, position) VALUES (?, ?)", ["webhook", 3])
+        for statement in OUTDATED[store.engine]:
+            query(statement)
+
+    store = place.open()
+
+    assert store.follower_position("webhook") == 3
+    a_day(store, ALICE)
+    sealing = Sealing(Seals(store), SigningKey(bytes(32), "house.example"))
+    signed = sealing.seal()
+    assert signed is not None
+    assert signed.position == store.head()
+    sealing.compare()

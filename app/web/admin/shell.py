@@ -12,6 +12,7 @@ from app.web.admin.accounts import Accounts, Statement
 from app.web.admin.books import Balances, Mints, Prices, Unfinished
 from app.web.admin.door import Door
 from app.web.admin.events import Events
+from app.web.admin.feed import Feed
 from app.web.admin.overview import Overview
 from app.web.admin.room import PATH
 
@@ -61,6 +62,7 @@ def attach(app: Flask, auditor: Auditor) -> None:
         Unfinished(auditor, "Unfinished", "unfinished"),
         Mints(auditor, "Mints", "mints"),
         Prices(auditor, "Prices", "prices"),
+        Feed(auditor, "Feed", "feed"),
         Door(auditor, "Sign in", "sign-in", in_menu=False),
     )
 
