@@ -15,6 +15,7 @@ from gevent.threadpool import ThreadPool
 from app.cashier.bill import Policy
 from app.cashier.charge import Charges
 from app.cashier.earnings import Earnings
+from app.cashier.expiry import Expiry
 from app.cashier.quote import Quotes, Rates
 from app.cashier.rates import RateDesk
 from app.cashier.reconcile import Reconciliation
@@ -55,7 +56,7 @@ from projections.invoices import find_invoice
 from projections.sheets import SHEETS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from decimal import Decimal
 
     from flask import Flask
@@ -142,6 +143,8 @@ def create_back_office(settings: Settings) -> BackOffice:
         Job("checkpoint", SEAL_EVERY_S, sealing.seal),
         Job("comparison with what was signed", COMPARE_EVERY_S, sealing.compare),
     ]
+    if settings.refund_processing_interval:
+        jobs.append(Job("expired keys", settings.refund_processing_interval, _expiry(house)))
     if settings.uncollected_token_days:
         unwanted = partial(
             recovery.sweep_tokens, timedelta(days=settings.uncollected_token_days)
@@ -336,6 +339,11 @@ def _payout_jobs(house: House) -> list[Job]:
         most_msat=int(settings.maximum_payout * MSAT_PER_SAT),
     )
     return [Job("payouts to the owner", settings.payout_interval_s, earnings.pay_out)]
+
+
+def _expiry(house: House) -> Callable[[], object]:
+    address_of = house.keys.refund_address
+    return Expiry(house.store, house.refunds, house.payouts, address_of).refund_expired
 
 
 def _reconciliation(house: House) -> Reconciliation:

@@ -117,7 +117,7 @@ def _live(address: Address, errand: Errand, reply_to: int) -> NoReturn:
 def _act(house: House, errand: Errand) -> object:
     if errand.invoice_id or errand.payout_id:
         return _invoice(house, errand) if errand.invoice_id else _pay(house, errand)
-    if errand.act in {"watch", "recover", "tidy", "sweep"}:
+    if errand.act in {"watch", "recover", "tidy", "sweep", "expire"}:
         return _back_office(house, errand)
     if errand.act == "deposit":
         return house.deposit(errand.token, UUID(errand.account_id))
@@ -134,6 +134,8 @@ def _back_office(house: House, errand: Errand) -> int:
         return house.recovery.watch_tokens(older_than=AT_ONCE)
     if errand.act == "sweep":
         return house.recovery.sweep_tokens(older_than=AT_ONCE)
+    if errand.act == "expire":
+        return house.refund_expired()
     if errand.act == "tidy":
         return house.swaps.tidy()
     house.recover()

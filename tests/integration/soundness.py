@@ -11,7 +11,7 @@ from domain.foreign import ForeignArrived, ForeignCredited
 from domain.guards import FREE, ISSUED, OUT, ProofKey
 from domain.invoice import InvoiceCredited, InvoicePlanned
 from domain.payout import PayoutAbandoned, PayoutCancelled, PayoutPaid, PayoutStarted
-from domain.posting import DRAWN, EARNED, FEES_LIGHTNING, FEES_MINT, SHORTFALL
+from domain.posting import DONATED, DRAWN, EARNED, FEES_LIGHTNING, FEES_MINT, SHORTFALL
 from domain.reclaim import Recalled, SweepStarted, Swept
 from domain.refund import Cancelled, Collected, Issued, Redrafted, Started
 from domain.swap import SwapDone, SwapRedrafted, SwapStarted
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from domain.event import Event
     from tests.integration.house import House
 
-OF_THE_HOUSE = (EARNED, SHORTFALL, DRAWN, FEES_MINT, FEES_LIGHTNING)
+OF_THE_HOUSE = (DONATED, EARNED, SHORTFALL, DRAWN, FEES_MINT, FEES_LIGHTNING)
 MSAT_OF_UNIT = {"sat": 1_000, "msat": 1}
 
 

@@ -56,6 +56,33 @@ def test_of_200_at_once_exactly_those_are_served_whom_the_balance_covers(
     assert client.msat() == (given_msat - 10 * each_msat, 0)
 
 
+def test_of_50_at_once_on_a_child_exactly_those_are_served_that_its_limit_covers(
+    service: Service, mint: RealMint
+) -> None:
+    """M18: over both workers, while its parent spends too."""
+    each_msat = hold_msat(EATS_ITS_HOLD)
+    parent = open_account(service.base_url, mint.fund(-(-40 * each_msat // 1_000)))
+    made = parent.post("/v1/wallet/child-key", {"balance_limit": 10 * each_msat})
+    child = Client(service.base_url, made.document["api_keys"][0])
+    given_msat, _ = parent.msat()
+
+    replies = at_once(
+        [
+            *[lambda: child.chat(model=EATS_ITS_HOLD)] * 50,
+            *[lambda: parent.chat(model=EATS_ITS_HOLD)] * 10,
+        ]
+    )
+
+    assert Counter(reply.status for reply in replies[:50]) == {200: 10, 402: 40}
+    refused = [reply for reply in replies[:50] if reply.status == 402]
+    assert {reply.error["code"] for reply in refused} == {"balance_limit_exceeded"}
+    assert {reply.status for reply in replies[50:]} == {200}
+    told = child.info().document
+    assert (told["total_requests"], told["total_spent"]) == (10, 10 * each_msat)
+    assert told["balance_limit_left"] == 0
+    assert parent.msat() == (given_msat - 20 * each_msat, 0)
+
+
 def test_one_token_presented_50_times_at_once_is_one_deposit(
     service: Service, mint: RealMint
 ) -> None:
