@@ -26,6 +26,7 @@ HEAD_BYTES_MAX = 192 * 1024
 # A client on a fast network is read without a pause, so that the others get their turn.
 TURN_BYTES = 256 * 1024
 LINGER_S, LINGER_READ_BYTES = 5.0, 64 * 1024
+HURRY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +87,7 @@ class Line(socket):
         self._blocked_s = 0.0
         self._is_first = True
         self._is_gone = False
+        self._linger_s = LINGER_S
         self._say_close: Callable[[], object] = bool
         self._phase = Phase.HEAD
         # Nobody is idle before it has asked once: it has the time of a head.
@@ -116,18 +118,24 @@ class Line(socket):
         self._load.idle.pop(self, None)
         self._shut(plain.SHUT_RD)
 
+    def hurry(self) -> None:
+        """Do not stay for long once it is closed: there are others who want to be told."""
+        self._linger_s = HURRY_S
+
     def recv(self, size: int, flags: int = 0) -> bytes:
-        """Return what has come, waiting until the deadline of the phase at most."""
+        """Return what has come, waiting in all as long as the phase allows."""
         if self._phase is Phase.OVER:
             return b""
-        left_s = self._deadline_s() - time.monotonic()
+        left_s = self._allowed_s() - self._waited_s
         if left_s <= 0:
             return self._late()
         self.settimeout(left_s)
+        began_s = time.monotonic()
         try:
             data: bytes = super().recv(size, flags)
         except TimeoutError:
             return self._late()
+        self._waited_s += time.monotonic() - began_s
         if not data:
             self._is_gone = True
             self._phase = Phase.OVER
@@ -170,16 +178,15 @@ class Line(socket):
     def _enter(self, phase: Phase, within_s: float) -> None:
         self._phase = phase
         self._received = 0
-        self._began_s = time.monotonic()
         self._within_s = within_s
+        # Only while we wait: a client is not late because we look at its body late.
+        self._waited_s = 0.0
 
-    def _deadline_s(self) -> float:
-        within_s = self._within_s
-        if self._phase is Phase.BODY:
-            patience = self._patience
-            earned_s = self._received / patience.bytes_per_s_min
-            within_s = min(within_s, max(patience.grace_s, earned_s))
-        return self._began_s + within_s
+    def _allowed_s(self) -> float:
+        if self._phase is not Phase.BODY:
+            return self._within_s
+        earned_s = self._received / self._patience.bytes_per_s_min
+        return min(self._within_s, max(self._patience.grace_s, earned_s))
 
     def _late(self) -> bytes:
         phase, self._phase = self._phase, Phase.OVER
@@ -218,7 +225,7 @@ class Line(socket):
         self._shut(plain.SHUT_RDWR)
 
     def _linger(self) -> None:
-        until_s = time.monotonic() + LINGER_S
+        until_s = time.monotonic() + self._linger_s
         self._shut(plain.SHUT_WR)
         try:
             while (left_s := until_s - time.monotonic()) > 0:

@@ -86,6 +86,7 @@ class PatientWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
 
     def _refuse(self, line: Line, error: Exception) -> None:
         self._answer(line, error)
+        line.hurry()
         line.close()
 
     def _answer(self, line: Line, error: BaseException) -> None:

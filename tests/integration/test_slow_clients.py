@@ -184,3 +184,22 @@ def test_bodies_together_have_a_limit(start: Start) -> None:
     assert (refused.status, refused.error["code"]) == (503, "overloaded")
     assert client.chat().status == 200
     assert client.msat() == (before_msat - COST_MSAT, 0)
+
+
+def test_a_key_has_so_many_requests_at_once_and_one_that_hangs_up_frees_its_place(
+    start: Start,
+) -> None:
+    client = start(WORKERS="1", RATE_LIMIT_CONCURRENT="1", DRAIN_SECONDS="1")
+    before_msat, _ = client.msat()
+
+    with ThreadPoolExecutor(1) as threads:
+        running = threads.submit(client.chat, stream=True, model="gpt-4o-mini+delay-200")
+        wait_until(lambda: client.msat()[1] > 0)
+        refused = client.chat()
+        first = running.result()
+    client.leave_a_stream(model="gpt-4o-mini+delay-50")
+    wait_until(lambda: client.chat().status == 200)
+
+    assert (refused.status, refused.error["code"]) == (429, "rate_limit_exceeded")
+    assert first.is_whole_stream
+    assert client.msat() == (before_msat - 3 * COST_MSAT, 0)

@@ -120,6 +120,17 @@ def test_a_body_may_take_as_long_as_it_keeps_the_lowest_rate(
     assert line.recv(9) == b"y"
 
 
+def test_a_body_that_is_there_is_not_late_however_late_it_is_looked_at(
+    client: socket, line: Line
+) -> None:
+    line.await_body(bool)
+    client.sendall(b"x")
+
+    gevent.sleep(2 * PATIENCE.grace_s)
+
+    assert line.recv(9) == b"x"
+
+
 def test_all_bodies_together_have_a_limit_and_what_is_answered_counts_no_more(
     client: socket, line: Line
 ) -> None:
