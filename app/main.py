@@ -16,6 +16,7 @@ from app.cashier.bill import Policy
 from app.cashier.charge import Charges
 from app.cashier.earnings import Earnings
 from app.cashier.expiry import Expiry
+from app.cashier.probe import Probe
 from app.cashier.quote import Quotes, Rates
 from app.cashier.rates import RateDesk
 from app.cashier.reconcile import Reconciliation
@@ -126,6 +127,7 @@ def create_back_office(settings: Settings) -> BackOffice:
     followed, _ = open_store(settings.database_url)
     sealing = create_sealing(settings, house.seed)
     jobs = [
+        Job("counters", COMPARE_EVERY_S, Probe(house.ledger, house.mints, house.store).run),
         Job("orphaned holds", settings.sweep_interval_s, recovery.release_orphans),
         Job("unfinished movements", FINISH_EVERY_S, recovery.finish_movements),
         Job(

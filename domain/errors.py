@@ -28,6 +28,7 @@ LedgerError
 │   └── UnexplainedError         a mint's proofs and the books differ, and nobody knows why
 ├── FeeTooHighError              the mint's fee is as much as what is to be swapped
 ├── NothingToSwapError           the proofs of a purse are as they are ordered to be
+├── CountersMovedError           counters of a keyset have been used meanwhile
 ├── ProviderChangedError         a provider is not any more as it was when a change was wanted
 ├── PricingError                 a price list, a price or a bound of a request is senseless
 │   ├── UnknownModelError        the price list has no such model
@@ -253,6 +254,10 @@ class ProviderChangedError(LedgerError):
     def __init__(self, name: str) -> None:
         super().__init__(f"Provider '{name[:40]}' was changed meanwhile; look at it again.")
         self.name = name
+
+
+class CountersMovedError(LedgerError):
+    """Counters of this keyset have been used meanwhile."""
 
 
 class PricingError(LedgerError):

@@ -62,6 +62,11 @@ def prices_of_version(version: str) -> UUID:
     return uuid5(NAMESPACE, "prices:" + version)
 
 
+def advance_of_keyset(keyset_id: str, counter_from: int) -> UUID:
+    """Return the movement that passes over counters of a keyset, from `counter_from` on."""
+    return uuid5(NAMESPACE, f"advance:{keyset_id}:{counter_from}")
+
+
 def in_order(unix_ms: int, chance: bytes) -> UUID:
     """Return an identifier that sorts by its millisecond, from 10 bytes of chance.
 

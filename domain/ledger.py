@@ -40,6 +40,7 @@ from domain.invoice import (
 )
 from domain.key import Changes, KeyMade, KeyReset, KeySet, MakeKey, ResetKey, SetKey
 from domain.msat import Msat
+from domain.own_ledger import OwnLedger
 from domain.payout import (
     AbandonPayout,
     CancelPayout,
@@ -52,9 +53,8 @@ from domain.payout import (
     StartPayout,
 )
 from domain.prices import AdoptPrices, PricesAdopted
-from domain.purse import Purse, Spent
+from domain.purse import Purse
 from domain.rate import ObserveRate, RateObserved
-from domain.reclaim import Recall, StartSweep, Sweep, SweepStarted, Swept
 from domain.reconcile import Compared, Reconcile, Reconciled
 from domain.refund import (
     Cancel,
@@ -67,12 +67,11 @@ from domain.refund import (
     Redraft,
     Start,
 )
-from domain.swap import FinishSwap, Order, RedraftSwap, SelfSwap, StartSwap, SwapDone
 
 E = TypeVar("E")
 
 
-class Ledger(ForeignLedger):
+class Ledger(ForeignLedger, OwnLedger):
     """Every use case of the books.
 
     Each method returns when its event is durable. Called again for the same movement it
@@ -243,57 +242,10 @@ class Ledger(ForeignLedger):
         command = Cancel(newest.stream, newest.version, draft, reason, proofs, fee_msat)
         return expect(self._record(command), Cancelled)
 
-    def recall_refund(self, newest: Entry, draft: Draft, purse: Purse, reason: str) -> Entry:
-        """Record that the inputs of a refused `draft` are about to be swapped to ourselves.
-
-        Raises `FeeTooHighError`.
-        """
-        return self._record(Recall(newest.stream, newest.version, draft, purse, reason))
-
     def collect_refund(self, newest: Entry, issued: Issued) -> Collected:
         """Record that a token we issued was spent by whoever holds it."""
         command = Collect(newest.stream, newest.version, issued)
         return expect(self._record(command), Collected)
-
-    def start_sweep(
-        self, newest: Entry, issued: Issued, unspent: tuple[Spent, ...], purse: Purse
-    ) -> Entry:
-        """Record that the `unspent` proofs of an uncollected token are to be ours again.
-
-        Raises `FeeTooHighError`.
-        """
-        stream, version, _ = newest
-        owner = issued.draft.account_id
-        return self._record(StartSweep(stream, version, owner, issued.token, unspent, purse))
-
-    def sweep_refund(
-        self, newest: Entry, started: SweepStarted, proofs: tuple[Signed, ...]
-    ) -> Swept:
-        """Record that a token's proofs are ours again; its account has their worth.
-
-        Raises `UnknownMovementError`, `MovementEndedError`.
-        """
-        return expect(
-            self._record(Sweep(newest.stream, newest.version, started, proofs)), Swept
-        )
-
-    def start_swap(self, swap_id: UUID, purse: Purse, order: Order) -> Entry:
-        """Set aside what of a purse is not as it is ordered; it is about to be swapped.
-
-        Raises `NothingToSwapError`.
-        """
-        return self._record(StartSwap(swap_id, purse, order))
-
-    def redraft_swap(self, newest: Entry, swap: SelfSwap, purse: Purse) -> Entry:
-        """Record that other outputs will be asked for. Raises `FeeTooHighError`."""
-        return self._record(RedraftSwap(newest.stream, newest.version, swap, purse))
-
-    def finish_swap(
-        self, newest: Entry, swap: SelfSwap, proofs: tuple[Signed, ...]
-    ) -> SwapDone:
-        """Record the mint's signatures: other proofs stand in the place of the inputs."""
-        command = FinishSwap(newest.stream, newest.version, swap, proofs)
-        return expect(self._record(command), SwapDone)
 
     def open_invoice(self, invoice_id: UUID, bill: Bill) -> Entry:
         """Record an invoice that a mint has made; nobody owes or owns anything by it."""

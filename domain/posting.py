@@ -34,6 +34,7 @@ from domain.hold import Charged, Held, Released
 from domain.identity import OWNER
 from domain.invoice import InvoiceCredited, InvoiceLapsed, InvoiceOpened, InvoicePlanned
 from domain.key import KeyMade, KeyReset, KeySet
+from domain.keyset import KeysetAdvanced
 from domain.payout import PayoutAbandoned, PayoutCancelled, PayoutPaid, PayoutStarted
 from domain.prices import PricesAdopted
 from domain.provider import ProviderListed, ProviderRemoved, ProviderSet
@@ -228,6 +229,7 @@ _POSTINGS: Mapping[type[Event], Callable[[Any], list[Posting]]] = {
     SwapStarted: _nothing,
     SwapRedrafted: _nothing,
     SwapDone: _swapped,
+    KeysetAdvanced: _nothing,
     InvoiceOpened: _nothing,
     InvoicePlanned: _nothing,
     InvoiceCredited: _paid_in,

@@ -12,6 +12,7 @@ from domain.foreign import ForeignRefused
 from domain.guards import DEPOSIT, INVOICE, GuardRows
 from domain.hold import Charged, Held, Metered, Released, Terms
 from domain.invoice import InvoiceCredited, InvoiceLapsed, InvoiceOpened, InvoicePlanned
+from domain.keyset import KeysetAdvanced
 from domain.payout import PayoutStarted
 from domain.prices import PricesAdopted
 from domain.pricing import MsatPerUsd, PriceBook, Tariffs
@@ -167,6 +168,12 @@ class Auditor:
         if isinstance(event, Reconciled):
             row = self.rows.reconciled.get(event.mint)
             demand(version == (row.version + 1 if row else 1), f"is version {version}")
+        elif isinstance(event, KeysetAdvanced):
+            keyset = self.rows.keysets.get(event.keyset_id)
+            newest = (keyset.mint, keyset.next_counter) if keyset else (event.mint, 0)
+            demand(version == 1, f"begins with version {version}")
+            demand(newest == (event.mint, event.counter_from), "passes over other counters")
+            demand(event.counter_to > event.counter_from, "passes over nothing")
 
     def _check_foreign(self, stream: UUID, version: int, event: ForeignEvent) -> None:
         self._foreign.check(stream, event)

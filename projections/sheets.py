@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from projections.daily import DAILY
+from projections.found import FOUND
 from projections.invoices import INVOICES
 from projections.journal import JOURNAL
 from projections.usage import USAGE
@@ -13,4 +14,4 @@ if TYPE_CHECKING:
     from projections.sheet import Sheet
 
 # A day's sums point into the journal, so the journal goes first.
-SHEETS: tuple[Sheet, ...] = (JOURNAL, DAILY, USAGE, INVOICES)
+SHEETS: tuple[Sheet, ...] = (JOURNAL, DAILY, USAGE, INVOICES, FOUND)

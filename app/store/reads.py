@@ -15,6 +15,7 @@ from app.store.tables import (
     API_KEY,
     BALANCE,
     GUARD_TABLES,
+    KEYSET_COUNTER,
     NEWEST_RATE,
     OPEN_HOLD,
     OPEN_MOVEMENT,
@@ -33,6 +34,7 @@ from domain.guards import (
     AccountRow,
     GuardRows,
     HoldRow,
+    KeysetRow,
     MovementRow,
     ProofKey,
     ProofRow,
@@ -251,6 +253,10 @@ class Reads(ABC):
     def reconciled(self) -> dict[str, ReconciledRow]:
         """Return how each mint's proofs were last compared with the books."""
         return dict(self._rows(RECONCILED, ""))
+
+    def counters(self) -> dict[str, KeysetRow]:
+        """Return the next unused counter of every keyset, by its id."""
+        return dict(self._rows(KEYSET_COUNTER, ""))
 
     def purses(self) -> list[PurseTotal]:
         """Return what we hold, by mint, unit and state."""

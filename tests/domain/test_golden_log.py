@@ -84,6 +84,7 @@ MOVED_MSAT = {
     "swap.started": [],
     "swap.redrafted": [],
     "swap.done": [1_000],
+    "keyset.advanced": [],
     "invoice.opened": [],
     "invoice.planned": [],
     "invoice.credited": [100_000],

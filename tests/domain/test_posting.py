@@ -9,6 +9,7 @@ from domain.event import Event
 from domain.hold import Charged, Held, Released
 from domain.invoice import Bill, InvoiceCredited, InvoiceLapsed, InvoiceOpened, InvoicePlanned
 from domain.key import KeyMade, KeyReset, KeySet
+from domain.keyset import KeysetAdvanced
 from domain.posting import (
     DONATED,
     EARNED,
@@ -56,6 +57,16 @@ DRAFT = Draft(
 )
 PROOFS = tuple(Spent(keyset_id=KEYSET, counter=n, amount=1 << n) for n in range(4))
 SWAP = SelfSwap(mint=MINT, unit="sat", inputs=PROOFS[1:], plan=DRAFT.plan, fee_msat=1_000)
+ADVANCED = KeysetAdvanced(
+    at=AT,
+    mint=MINT,
+    unit="sat",
+    keyset_id=KEYSET,
+    counter_from=0,
+    counter_to=3,
+    signed_count=2,
+    unspent_msat=5_000,
+)
 BILL = Bill(
     account_id=ALICE,
     mint=MINT,
@@ -136,6 +147,7 @@ MOVES: list[tuple[Event, list[Posting]]] = [
     (SwapStarted(at=AT, swap=SWAP, purpose=ROTATION), []),
     (SwapRedrafted(at=AT, swap=SWAP), []),
     (SwapDone(at=AT, swap=SWAP, proofs=()), [Posting(FEES_MINT, BANK, 1_000)]),
+    (ADVANCED, []),
     (InvoiceOpened(at=AT, bill=BILL), []),
     (InvoicePlanned(at=AT, bill=BILL, plan=DRAFT.plan), []),
     (
