@@ -37,7 +37,7 @@ from app.selling import create_providers, create_roster
 from app.store.opening import Store, open_store
 from app.store.seals import Seals
 from app.store.threads import beside_the_hub, in_groups, one_by_one
-from app.web import health, proof, receipts, statement
+from app.web import free, health, proof, receipts, statement
 from app.web.admin import shell
 from app.web.admin.log import Log
 from app.web.admin.password import Password, Throttle
@@ -93,6 +93,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(health.blueprint(_health(house)))
     seals = Seals(house.store)
     app.register_blueprint(proof.blueprint(Proofs(seals)))
+    paths = house.settings.free_get_paths
+    app.register_blueprint(free.blueprint(paths, doors.quotes.routes))
     # A store of its own: a long statement must not delay what moves money.
     told, _ = open_store(house.settings.database_url)
     bearer = Bearer(house.deposits, house.store.account, house.store.key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -13,6 +14,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from app.urls import is_loopback, normalised_url
 
+FREE_PATH = re.compile(r"(?!/v1(/|$))(/[A-Za-z0-9_-]+){1,6}")
 SEED_WORDS = (12, 15, 18, 21, 24)
 MAKE_A_SEED = (
     "make one with: .venv/bin/python -c "
@@ -102,6 +104,10 @@ class Settings(BaseSettings):
     """Whether a request costs what the upstream itself asks for it, if it says so (OpenRouter's
     usage.cost), with the two factors above, unless that is more than was held. If not, and
     wherever it does not say so, the price list decides."""
+
+    free_get_paths: Annotated[tuple[str, ...], NoDecode] = ()
+    """Addresses of the upstream that anybody may read (GET) for nothing, with our key there and
+    commas between them, as in /generation,/embeddings/models. Name none that tells of you."""
 
     btc_usd: Annotated[Decimal, Field(gt=0, max_digits=24, decimal_places=8)] | None = None
     """A fixed price of one bitcoin in USD. Without it the median of public sources is taken."""
@@ -287,12 +293,22 @@ class Settings(BaseSettings):
     def _check_url(cls, value: str | None) -> str | None:
         return None if value is None else normalised_url(value)
 
-    @field_validator("cashu_mints", "trusted_proxies", "guard_allow", mode="before")
+    @field_validator(
+        "cashu_mints", "trusted_proxies", "guard_allow", "free_get_paths", mode="before"
+    )
     @classmethod
     def _split_list(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
         return tuple(part.strip() for part in value.split(",") if part.strip())
+
+    @field_validator("free_get_paths")
+    @classmethod
+    def _check_paths(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for path in value:
+            if not FREE_PATH.fullmatch(path):
+                raise ValueError("must be paths such as /generation, without /v1")
+        return value
 
     @field_validator("cashu_mints")
     @classmethod

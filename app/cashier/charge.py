@@ -52,6 +52,12 @@ class Charges:
         self._policy = policy
         self._clock = clock
 
+    def expect(
+        self, path: str, model: str, document: Mapping[str, Any], prompt_bytes: int
+    ) -> None:
+        """Raise `PricingError` or `NoRateError` for a request that would not be served."""
+        tries_of(self._quotes, path, model, document, prompt_bytes)
+
     def serve(self, call: Call) -> Served:
         """Forward `call` at its account's cost; return the answer as it arrives.
 

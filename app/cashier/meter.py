@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from app.cashier.costs import add_cost
 from app.cashier.usage import estimate, usage_from, usage_members, with_searches
+from app.gateways.operator import without_operator
 from app.gateways.upstream import UpstreamBrokenError
 
 if TYPE_CHECKING:
@@ -232,6 +233,9 @@ class StreamMeter:
         if not isinstance(document, dict):
             return event
         self._note(document)
+        if self.errored:
+            # Errors name the operator's organization: they are its clients' business least.
+            event = without_operator(event.decode(errors="replace")).encode()
         if document.get("type") in LAST_TYPES:
             self._last_event = event
             return b""

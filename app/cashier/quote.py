@@ -138,13 +138,13 @@ class Quotes:
     """Makes quotes from the routes there are just now."""
 
     def __init__(self, routes: Callable[[], tuple[Route, ...]], rates: Rates) -> None:
-        self._routes = routes
+        self.routes = routes
         self._rates = rates
         self._offers = Offers((), "")
 
     def quotes(self, model: str) -> list[Quote]:
         """Return the quotes for `model` now; raises `UnknownModelError`, `NoRateError`."""
-        routes = self._routes()
+        routes = self.routes()
         if not any(route.offers(model) for route in routes):
             raise UnknownModelError(model)
         return self._current(routes).quotes(model)
@@ -154,7 +154,7 @@ class Quotes:
 
         Raises `NoRateError`.
         """
-        return self._current(self._routes())
+        return self._current(self.routes())
 
     def _current(self, routes: tuple[Route, ...]) -> Offers:
         needs_rate = any(route.needs_rate for route in routes)

@@ -29,6 +29,8 @@ SAFE_VALUE = re.compile(r"[\x20-\x7e]*")
 SAFE_PATH = re.compile(r"/[A-Za-z0-9._~/:@!$&'()*+,;=%-]*(\?[A-Za-z0-9._~/:@!$&'()*+,;=%?-]*)?")
 ENCODINGS = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
 
+ANTHROPIC, MESSAGES = ".anthropic.com", "/messages"
+
 # Everything else a client sends stays here: its credentials and its money above all.
 REQUEST_HEADERS = frozenset(
     {
@@ -47,9 +49,6 @@ ANSWER_HEADERS = frozenset(
     {
         "cache-control",
         "content-type",
-        "openai-model",
-        "openai-processing-ms",
-        "openai-version",
         "retry-after",
         "retry-after-ms",
         *(
@@ -115,9 +114,10 @@ class Upstream:
         self._timeout = urllib3.Timeout(connect=connect_timeout_s, read=read_timeout_s)
         self._pool_timeout_s = ceil(connect_timeout_s)
         self._pool = _pool(base_url, connections_max)
-        self._own_headers = {"accept-encoding": "identity"}
-        if api_key:
-            self._own_headers["authorization"] = f"Bearer {api_key}"
+        self._api_key = api_key
+        # Anthropic itself wants its key elsewhere; its look-alikes take it as any other.
+        host = f".{urlsplit(base_url).hostname}"
+        self._is_anthropic = host.endswith(ANTHROPIC)
 
     def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> UpstreamAnswer:
         """Send `body` to `path`; return the answer as soon as its head has arrived.
@@ -145,7 +145,7 @@ class Upstream:
                 method,
                 target,
                 body=body,
-                headers=self._request_headers(headers),
+                headers=self._request_headers(path, headers),
                 retries=False,
                 redirect=False,
                 timeout=self._timeout,
@@ -166,9 +166,14 @@ class Upstream:
             )
         return answer
 
-    def _request_headers(self, headers: Mapping[str, str]) -> dict[str, str]:
+    def _request_headers(self, path: str, headers: Mapping[str, str]) -> dict[str, str]:
         sent = {"user-agent": "tallystick", **_kept(headers, REQUEST_HEADERS)}
-        return {**sent, **self._own_headers}
+        sent["accept-encoding"] = "identity"
+        if self._api_key and self._is_anthropic and path.startswith(MESSAGES):
+            sent["x-api-key"] = self._api_key
+        elif self._api_key:
+            sent["authorization"] = f"Bearer {self._api_key}"
+        return sent
 
 
 class UpstreamAnswer:

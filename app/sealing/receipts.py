@@ -33,17 +33,20 @@ class Receipts:
         self._key = key
         self._decode = decode
 
-    def of_request(self, request_id: UUID, account_id: UUID) -> dict[str, Any]:
+    def of_request(
+        self, request_id: UUID, account_id: UUID, child_id: UUID | None = None
+    ) -> dict[str, Any]:
         """Return the signed receipt of a request that `account_id` has paid for.
 
-        A request that was not served has one, too: that nothing was charged. Raises
-        `NoReceiptError`, and `RequestInProgressError` while it runs.
+        A child of the account reads of its own requests only. A request that was not served
+        has one, too: that nothing was charged. Raises `NoReceiptError`, and
+        `RequestInProgressError` while it runs.
         """
         stored = self._seals.newest_of(request_id)
         event = None if stored is None else self._decode(stored.topic, stored.state)
         if stored is None or not isinstance(event, Held | Charged | Released):
             raise NoReceiptError(request_id)
-        if event.account_id != account_id:
+        if event.account_id != account_id or child_id not in {None, event.key_id}:
             raise NoReceiptError(request_id)
         entry = Entry(request_id, stored.version, event)
         name = self._key.verifier.name

@@ -126,6 +126,13 @@ class Bearer:
         current_visit().account_id = spender.account_id
         return spender
 
+    def is_new(self, authorization: str | None) -> bool:
+        """Tell whether the header shows a token that would be deposited."""
+        secret = credential(authorization)
+        if not secret.lower().startswith(TOKEN_PREFIX):
+            return False
+        return sha256(secret.encode()).digest() not in self._known
+
     def deposited(self, text: object) -> tuple[UUID, int]:
         """Return a token's own account, and the msat that were credited to it."""
         if not isinstance(text, str) or not text.strip():

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from flask import request
 
-from app.logs import redact
+from app.gateways.operator import without_operator
 from app.web.bodies import json_object
 from app.web.errors import UPSTREAM
 from app.web.problems import problem
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 MESSAGE_CHARACTERS_MAX = 2000
 RETRY_AFTER_S = 5
-ORGANIZATION = re.compile(r"\b(?:org|proj|user|acct)[-_][A-Za-z0-9]{6,}")
 
 # What the upstream thinks of the house's own key and money. Clients take these statuses for
 # a word on theirs: some throw a token away at 401.
@@ -108,4 +106,4 @@ def _text(error: Mapping[str, object], name: str) -> str | None:
     value = error.get(name)
     if not isinstance(value, str) or not value:
         return None
-    return ORGANIZATION.sub("[operator]", redact(value[:MESSAGE_CHARACTERS_MAX]))
+    return without_operator(value[:MESSAGE_CHARACTERS_MAX])

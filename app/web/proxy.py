@@ -140,16 +140,26 @@ class Proxy:
         key = key_shown()
         if key is None:
             return self._till.ask_for_payment(path)
+        wish = self._priced(path) if self._bearer.is_new(key) else None
         spender = self._bearer.spender(key)
         self._rates.admit(spender.account_id)
         name = request_name()
         if name is not None:
             current_visit().request_id = hold_of_request(spender.id, name)
-        document = asked(path, self._bodies)
-        call = replace(call_of(path, document, spender.account_id), key_id=spender.key_id)
+        wish = wish or asked(path, self._bodies)
+        call = replace(call_of(path, wish, spender.account_id), key_id=spender.key_id)
         self._rates.weigh(call.document, call.prompt_bytes)
         served = self._repeats.serve(call, key) if name is None else self._tried(call, name)
         return handed_on(served, current_visit())
+
+    def _priced(self, path: str) -> Asked:
+        """Return the current request if it could be served, before a token is taken for it.
+
+        Raises a `DoorError`, `PricingError`, `NoRateError`.
+        """
+        wish = asked(path, self._bodies)
+        self._charges.expect(path, wish.document["model"], wish.document, wish.prompt_bytes)
+        return wish
 
     def _tried(self, call: Call, name: str) -> Served:
         """Serve a request that its client named, unless it was served before.

@@ -24,29 +24,33 @@ Receipt = dict[str, Any]
 def blueprint(
     bearer: Bearer,
     account_of_token: Callable[[str], UUID],
-    receipt: Callable[[UUID, UUID], Receipt],
+    receipt: Callable[[UUID, UUID, UUID | None], Receipt],
 ) -> Blueprint:
     """Return the route; the id of a request stands in logs, and alone opens nothing.
 
-    `receipt` returns the signed receipt of a request and an account, or raises
-    `NoReceiptError`.
+    `receipt` returns the signed receipt of a request for an account and, where one asks,
+    its child; or raises `NoReceiptError`.
     """
     routes = Blueprint("receipts", __name__)
 
-    def payer() -> UUID:
-        """Return the account that has paid, by its key, or by the token of the request."""
+    def payer() -> tuple[UUID, UUID | None]:
+        """Return the account that has paid, and the child of it that asks, if one does.
+
+        Shown is a key, or the token of the request.
+        """
         token = ticket_shown()
         if token is None:
-            return bearer.open(key_shown())
+            spender = bearer.spender(key_shown())
+            return spender.account_id, spender.id if spender.is_child else None
         try:
-            return account_of_token(token)
+            return account_of_token(token), None
         except TokenRefusedError as error:
             raise NoTicketError from error
 
     @routes.get("/v1/receipts/<uuid:request_id>")
     def show(request_id: UUID) -> Response:
         try:
-            document = receipt(request_id, payer())
+            document = receipt(request_id, *payer())
         except NoReceiptError as error:
             raise NothingHereError("No request of yours has this id.") from error
         return as_json(document, headers={"Cache-Control": "no-store"})

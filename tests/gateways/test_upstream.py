@@ -132,16 +132,39 @@ def test_without_a_key_none_is_sent(double: UpstreamDouble) -> None:
     assert "authorization" not in double.requests[0].headers
 
 
+@pytest.mark.parametrize(
+    ("base_url", "path", "header"),
+    [
+        ("https://api.anthropic.com/v1", "/messages", "x-api-key"),
+        ("https://api.anthropic.com/v1", "/messages/count_tokens", "x-api-key"),
+        ("https://api.anthropic.com/v1", "/chat/completions", "authorization"),
+        ("https://openrouter.ai/api/v1", "/messages", "authorization"),
+        ("https://anthropic.com.example/v1", "/messages", "authorization"),
+        ("https://notanthropic.com/v1", "/messages", "authorization"),
+    ],
+)
+def test_anthropic_finds_our_key_where_it_looks_for_it(
+    base_url: str, path: str, header: str
+) -> None:
+    upstream = door_to(base_url, api_key="sk-ours")
+
+    headers = upstream._request_headers(path, {"authorization": "Bearer x", "x-api-key": "y"})
+    upstream.close()
+
+    keys = {name: headers[name] for name in ("authorization", "x-api-key") if name in headers}
+    assert keys == {header: "sk-ours" if header == "x-api-key" else "Bearer sk-ours"}
+
+
 def test_of_the_answers_headers_none_tells_who_the_operator_is(
     upstream: Upstream, double: UpstreamDouble
 ) -> None:
     kept = {
         "cache-control": "no-store",
         "retry-after": "3",
-        "openai-processing-ms": "5",
         "x-ratelimit-remaining-tokens": "7",
     }
     dropped = {
+        "openai-processing-ms": "5",
         "openai-organization": "the operator",
         "openai-project": "the operator",
         "set-cookie": "x=1",

@@ -16,6 +16,7 @@ from projections.checkpoint import VerifierKey
 from projections.receipt import opened
 from tests.doubles.upstream import Behaviour
 from tests.web.conftest import COST_MSAT, SIGNING_KEY, bearer
+from tests.web.holders import child_of
 from tests.web.paying import COST_SAT, FACE_SAT, pay
 
 if TYPE_CHECKING:
@@ -111,6 +112,22 @@ def test_another_account_cannot_tell_it_from_one_that_never_was(house: House) ->
 
     assert theirs.status_code == nobodys.status_code == 404
     assert theirs.get_json()["error"] == nobodys.get_json()["error"]
+
+
+def test_a_child_reads_of_its_own_requests_only(house: House) -> None:
+    key = house.key()
+    one, other = child_of(house, key), child_of(house, key)
+    request_id = house.ask(one).headers["x-request-id"]
+    parents = house.ask(key).headers["x-request-id"]
+
+    own, of_a_sibling, of_the_parent, by_the_parent = (
+        receipt(house, asked_for, Authorization=f"Bearer {shown}").status_code
+        for asked_for, shown in (
+            (request_id, one), (request_id, other), (parents, one), (request_id, key),
+        )
+    )  # fmt: skip
+
+    assert (own, of_a_sibling, of_the_parent, by_the_parent) == (200, 404, 404, 200)
 
 
 def test_other_movements_have_none(house: House) -> None:
