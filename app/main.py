@@ -98,7 +98,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     # A store of its own: a long statement must not delay what moves money.
     told, _ = open_store(house.settings.database_url)
     bearer = Bearer(house.deposits, house.store.account, house.store.key)
-    app.register_blueprint(statement.blueprint(Books(bearer, beside_the_hub(told))))
+    log = Log(told.position, told.mapper.decode)
+    books = Books(bearer, beside_the_hub(told), log.movement)
+    app.register_blueprint(statement.blueprint(books))
     key = signing_key(house.settings, house.seed)
     written = Receipts(seals, key, house.store.mapper.decode)
     routes = receipts.blueprint(bearer, doors.tickets.account_of, written.of_request)

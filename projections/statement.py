@@ -211,8 +211,8 @@ def _with_balances(
         yield Line(
             position=position,
             line=line,
-            at=_time(at),
-            stream=_uuid(stream),
+            at=moment_of(at),
+            stream=uuid_of(stream),
             topic=topic,
             source=source,
             destination=destination,
@@ -229,9 +229,9 @@ def _after(row: Row, accounts: Sequence[str], balances: Sequence[int]) -> list[i
     ]
 
 
-def _time(at: str | datetime) -> datetime:
+def moment_of(at: str | datetime) -> datetime:
     return (datetime.fromisoformat(at) if isinstance(at, str) else at).astimezone(UTC)
 
 
-def _uuid(stream: str | UUID) -> UUID:
+def uuid_of(stream: str | UUID) -> UUID:
     return UUID(stream) if isinstance(stream, str) else stream

@@ -89,8 +89,12 @@ class KeyDesk:
         document["key_expiry_time"] = _seconds(expires_at)
         document["refund_address"] = self._keys.refund_address(spender.account_id) or None
         document["child_keys"] = [
-            {"api_key": self._api_keys.of_child(child.salt), **_told(child, now)}
-            for _, child in self._keys.children(spender.account_id)
+            {
+                "api_key": self._api_keys.of_child(child.salt),
+                "id": str(child_id),
+                **_told(child, now),
+            }
+            for child_id, child in self._keys.children(spender.account_id)
             if child.salt is not None
         ]
         return as_json(document)

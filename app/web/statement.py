@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 from flask import Blueprint, Response, request
 
@@ -15,10 +16,13 @@ from app.web.bodies import as_json
 from app.web.errors import API, retry_after
 from app.web.problems import problem
 from app.web.refusals import InvalidParameterError
+from app.web.transactions import OF_HOLDS, key_of, transaction
 from domain.errors import ChildKeyError
 from projections.chart import NotToldError, balance_msat, told_upto
+from projections.children import children_of
 from projections.export.csv import table
 from projections.export.tables import line_document, statement_csv, titled
+from projections.history import read_history
 from projections.moments import MomentError, Period, day_of, moment, start_of_day
 from projections.statement import Place, accounts_of, read_part
 from projections.usage import AMOUNTS, read_usage
@@ -27,28 +31,38 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from app.cashier.keys import Spender
+    from app.web.admin.log import Told
     from app.web.bearer import Bearer
     from projections.chart import Query
     from projections.statement import Part
 
 LINES_MAX, LINES_DEFAULT = 10_000, 1_000
+HISTORY_MAX, HISTORY_DEFAULT = 1_000, 100
 USAGE_DAYS_MAX, USAGE_DAYS_DEFAULT = 366, 31
 USAGE_LINES_MAX = 20_000
 NOT_TOLD_RETRY_S = 10
 CSV_TYPE = "text/csv; charset=utf-8"
 PLACE = re.compile(r"(\d{1,18})\.(\d{1,9})", re.ASCII)
 GROUPS = {"day,model": ("day", "model"), "day": ("day",), "model": ("model",), "none": ()}
+BY_KEY = "key"
 
 
 class Books:
     """Reads an account's books for whoever holds its key.
 
-    `look` runs a reading on one consistent view, where it does not stall other requests.
+    `look` runs a reading on one consistent view, where it does not stall other requests;
+    `movement` reads the events of one movement there.
     """
 
-    def __init__(self, bearer: Bearer, look: Callable[[Callable[[Query], Any]], Any]) -> None:
+    def __init__(
+        self,
+        bearer: Bearer,
+        look: Callable[[Callable[[Query], Any]], Any],
+        movement: Callable[[Query, UUID], Sequence[Told]],
+    ) -> None:
         self._bearer = bearer
         self._look = look
+        self._movement = movement
 
     def statement(self) -> Response:
         """Return the opening, the lines and the closing; or the balance `as_of` a moment."""
@@ -57,7 +71,8 @@ class Books:
         if as_of := request.args.get("as_of"):
             return self._as_of(account_id, accounts, as_of)
         period, limit, after = _period(), _limit(), _after()
-        part: Part = self._look(lambda query: read_part(query, accounts, period, after, limit))
+        part: Part
+        part, keys = self._look(lambda query: self._part(query, accounts, period, after, limit))
         if _wants_csv():
             text = statement_csv(accounts, part.opening_msat, part.lines)
             return _csv("statement", text, _link(part.next))
@@ -65,7 +80,9 @@ class Books:
             "account": account_id,
             "position": part.upto,
             "opening": dict(titled(accounts, part.opening_msat)),
-            "lines": [line_document(line, accounts) for line in part.lines],
+            "lines": [
+                line_document(line, accounts) | keys.get(line.stream, {}) for line in part.lines
+            ],
             "closing": dict(titled(accounts, part.closing_msat)),
             "next": _spelled(part.next),
         }
@@ -77,7 +94,10 @@ class Books:
         A child is told what it has used itself; its parent what all of them have.
         """
         account_id = self._bearer.spender(request.headers.get("Authorization", "")).id
-        days, by = _days(), _groups()
+        days = _days()
+        if request.args.get("group_by") == BY_KEY:
+            return self._by_key(account_id, days)
+        by = _groups()
         used = self._look(
             lambda query: read_usage(query, account_id, days, by, USAGE_LINES_MAX + 1)
         )
@@ -93,12 +113,59 @@ class Books:
         document = {"account": str(account_id), "from": days[0], "to": days[1]}
         return as_json({**document, "usage": rows, "total": total})
 
+    def _by_key(self, account_id: UUID, days: tuple[str, str]) -> Response:
+        """Return what an account has used, and each of its child keys."""
+
+        def read(query: Query) -> list[dict[str, Any]]:
+            owners = (account_id, *children_of(query, account_id))
+            return [
+                {"key": str(owner), **used.amounts}
+                for owner in owners
+                for used in read_usage(query, owner, days, (), 1)
+            ]
+
+        total, *children = self._look(read)
+        children = [each for each in children if each["requests"]]
+        del total["key"]
+        document = {"account": str(account_id), "from": days[0], "to": days[1]}
+        return as_json({**document, "usage": children, "total": total})
+
+    def history(self) -> Response:
+        """Return what came in and went out, newest first, each with the balance after it."""
+        account_id = self._own(request.headers.get("Authorization", "")).account_id
+        before, limit = _before(), _limit(HISTORY_DEFAULT, HISTORY_MAX)
+
+        def read(query: Query) -> tuple[list[dict[str, Any]], int | None]:
+            changes, older = read_history(query, account_id, before, limit)
+            told = [transaction(each, self._movement(query, each.stream)) for each in changes]
+            return told, older
+
+        transactions, older = self._look(read)
+        following = None if older is None else str(older)
+        return as_json({"transactions": transactions, "next": following})
+
     def _own(self, authorization: str) -> Spender:
         """Return who asks, if the books asked for are its own; raises `ChildKeyError`."""
         spender = self._bearer.spender(authorization)
         if spender.is_child:
             raise ChildKeyError
         return spender
+
+    def _part(
+        self,
+        query: Query,
+        accounts: Sequence[str],
+        period: Period,
+        after: Place | None,
+        limit: int,
+    ) -> tuple[Part, dict[UUID, dict[str, str]]]:
+        """Return a part of a statement, and by which child key its requests were made."""
+        part = read_part(query, accounts, period, after, limit)
+        if not children_of(query, UUID(accounts[0].split(":")[1])):
+            return part, {}
+        holds = {line.stream for line in part.lines if line.topic in OF_HOLDS}
+        made = {stream: key_of(self._movement(query, stream)) for stream in holds}
+        return part, {stream: {"key": str(key)} for stream, key in made.items() if key}
 
     def _as_of(self, account_id: str, accounts: Sequence[str], text: str) -> Response:
         if {"from", "to", "after"} & set(request.args):
@@ -119,6 +186,7 @@ def blueprint(books: Books) -> Blueprint:
     routes = Blueprint("statement", __name__)
     for name, prefix in PREFIXES.items():
         routes.add_url_rule(f"{prefix}/statement", f"{name}_statement", books.statement)
+        routes.add_url_rule(f"{prefix}/history", f"{name}_history", books.history)
     routes.add_url_rule("/v1/usage", "usage", books.usage)
     routes.register_error_handler(NotToldError, _not_told)
     routes.after_request(never_store)
@@ -167,10 +235,19 @@ def _moment(name: str, text: str) -> datetime:
         raise InvalidParameterError(name, str(error)) from error
 
 
-def _limit() -> int:
-    text = request.args.get("limit", str(LINES_DEFAULT))
-    if not re.fullmatch(r"[0-9]{1,6}", text) or not 0 < int(text) <= LINES_MAX:
-        raise InvalidParameterError("limit", f"is not a number from 1 to {LINES_MAX}")
+def _limit(default: int = LINES_DEFAULT, most: int = LINES_MAX) -> int:
+    text = request.args.get("limit", str(default))
+    if not re.fullmatch(r"[0-9]{1,6}", text) or not 0 < int(text) <= most:
+        raise InvalidParameterError("limit", f"is not a number from 1 to {most}")
+    return int(text)
+
+
+def _before() -> int | None:
+    text = _given("before")
+    if text is None:
+        return None
+    if not re.fullmatch(r"[0-9]{1,18}", text):
+        raise InvalidParameterError("before", "is not what 'next' said")
     return int(text)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from app.web.admin.log import Log
 from app.web.bearer import Bearer
 from app.web.statement import Books, blueprint
 from domain.identity import account_of_key
@@ -33,7 +34,8 @@ def house(house: House) -> House:
             return read(query)
 
     bearer_ = Bearer(house.deposits, house.store.account, house.store.key)
-    house.app.register_blueprint(blueprint(Books(bearer_, look)))
+    log = Log(house.store.position, house.store.mapper.decode)
+    house.app.register_blueprint(blueprint(Books(bearer_, look, log.movement)))
     return house
 
 

@@ -22,7 +22,7 @@ from app.web.openapi.words import (
     record,
     ref,
 )
-from app.web.statement import GROUPS, LINES_MAX
+from app.web.statement import BY_KEY, GROUPS, HISTORY_MAX, LINES_MAX
 from projections.usage import AMOUNTS
 
 ABOUT = record(
@@ -38,7 +38,7 @@ ABOUT = record(
 NOTE: Schema = {"type": "string", "description": "a signed C2SP checkpoint"}
 BALANCE = record({}, available_msat=WHOLE, held_msat=WHOLE)
 LINE = record(
-    {"available_msat": WHOLE, "held_msat": WHOLE},
+    {"available_msat": WHOLE, "held_msat": WHOLE, "key": UUID_TEXT},
     position=COUNT,
     time=TEXT,
     event=TEXT,
@@ -58,12 +58,32 @@ LINES = record(
 AS_OF = record(
     account=UUID_TEXT, as_of=TEXT, position=COUNT, available_msat=WHOLE, held_msat=WHOLE
 )
-USED = record({"day": TEXT, "model": TEXT}, **dict.fromkeys(AMOUNTS, COUNT))
+USED = record({"day": TEXT, "model": TEXT, "key": UUID_TEXT}, **dict.fromkeys(AMOUNTS, COUNT))
 USAGE = record(
     {"from": TEXT, "to": TEXT},
     account=UUID_TEXT,
     usage=many(USED),
     total=record(**dict.fromkeys(AMOUNTS, COUNT)),
+)
+TRANSACTIONS = record(
+    transactions=many(
+        record(
+            {"model": TEXT, "key": UUID_TEXT},
+            id=TEXT,
+            type=one_of("in", "out"),
+            source=TEXT,
+            amount=COUNT,
+            unit=one_of("msat"),
+            mint_url=maybe(TEXT),
+            created_at=COUNT,
+            collected={"type": "boolean"},
+            swept={"type": "boolean"},
+            balance=WHOLE,
+            event=TEXT,
+            stream=UUID_TEXT,
+        )
+    ),
+    next=maybe(TEXT),
 )
 NUMBER_TEXT: Schema = {"type": "string", "pattern": "^[0-9]{1,18}$"}
 FORMAT = query("format", "json or csv", one_of("json", "csv"))
@@ -158,13 +178,31 @@ OPERATIONS = (
         security=(BEARER,),
     ),
     Operation(
+        name="getHistory",
+        method="get",
+        path="/v1/wallet/history",
+        aliases=("/v1/balance/history",),
+        says="What came in and went out, newest first, each with the balance after it",
+        tag="books",
+        answers={200: json(TRANSACTIONS)},
+        parameters=(
+            query(
+                "limit",
+                "how many transactions at most",
+                {"type": "integer", "minimum": 1, "maximum": HISTORY_MAX},
+            ),
+            query("before", "what 'next' said", NUMBER_TEXT),
+        ),
+        security=(BEARER,),
+    ),
+    Operation(
         name="getUsage",
         method="get",
         path="/v1/usage",
-        says="What an account has used, by day and model",
+        says="What an account has used, by day and model, or by child key",
         tag="books",
         answers={200: {**json(USAGE), "text/csv": TEXT}},
-        parameters=(FROM, TO, query("group_by", "how", one_of(*GROUPS)), FORMAT),
+        parameters=(FROM, TO, query("group_by", "how", one_of(*GROUPS, BY_KEY)), FORMAT),
         security=(BEARER,),
     ),
     Operation(

@@ -52,7 +52,7 @@ INFO = record(
         "parent_key_preview": TEXT,
         "key_expiry_time": maybe(SECONDS),
         "refund_address": maybe(TEXT),
-        "child_keys": many(record(**USED, **RULES, api_key=API_KEY)),
+        "child_keys": many(record(**USED, **RULES, api_key=API_KEY, id=UUID_TEXT)),
     },
     **USED,
     **RULES,
