@@ -108,11 +108,10 @@ class Roster:
         found = tuple(route for route in routes if route is not None)
         for route in found:
             self._ledger.adopt_prices(route.book.version, route.book.to_document())
-        before, self._ways = self._ways, ways
+        # What was replaced is not closed: a request that was admitted before may be about to
+        # ask it. Its idle connections end with the last request that knows of it.
+        self._ways = ways
         self._routes, self._versions = found, versions
-        for name, way in before.items():
-            if ways.get(name) is not way:
-                way.upstream.close()
 
     def _own_route(self, ways: dict[str, Way]) -> Route:
         own = self._own

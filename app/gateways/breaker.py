@@ -44,6 +44,7 @@ class Breaker:
         self._clock = clock
         self._failures = 0
         self._is_open = False
+        self._is_tried = False
         self._shuts = False
         self._rest_s = REST_FIRST_S
         self._asked_again_at_s = 0.0
@@ -68,6 +69,7 @@ class Breaker:
     def ask(self) -> None:
         """Say that it is about to be asked: while one request tries it, others do not."""
         if self._is_open and self._left_s(self._asked_again_at_s) == 0:
+            self._is_tried = True
             self._asked_again_at_s = self._clock() + PROBE_MAX_S
 
     def succeeded(self) -> None:
@@ -81,7 +83,10 @@ class Breaker:
         self._failures += 1
         if not self._is_open and self._failures < FAILURES_MAX:
             return
-        self._is_open, self._shuts = True, is_away
+        if self._is_open and not self._is_tried:
+            # Asked before it was left to rest: no news, and no reason for a longer rest.
+            return
+        self._is_open, self._is_tried, self._shuts = True, False, is_away
         self._asked_again_at_s = self._clock() + self._rest_s
         fields = {"provider": self._name, "failures": self._failures, "rest_s": self._rest_s}
         logger.warning("provider rests", extra={"fields": fields})

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from app.cashier.route import Route
     from tests.cashier.house import House
+    from tests.doubles.upstream import UpstreamDouble
 
 MODEL = {"id": "x", "pricing": {"prompt": "1", "completion": "2"}, "alias_ids": ["ex"]}
 EXCHANGE_FEE = Decimal("1.01")
@@ -173,6 +174,20 @@ def test_connections_and_breaker_last_as_long_as_address_and_key(
     assert dearer.breaker is first.breaker
     assert rekeyed.upstream is not first.upstream
     assert rekeyed.breaker is not first.breaker
+
+
+def test_a_request_that_was_admitted_before_a_change_is_still_asked_for(
+    process: Process, desk: Desk, upstream: UpstreamDouble
+) -> None:
+    desk.providers.add("a", upstream.base_url, "me", KEY)
+    admitted = process.now()["a"]
+    desk.providers.remove("a", "me")
+    process.later()
+
+    answer = admitted.upstream.get("/models")
+
+    assert answer.status == 200
+    answer.close()
 
 
 def test_the_settings_provider_keeps_its_models_when_its_terms_change(

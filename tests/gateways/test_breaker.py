@@ -102,6 +102,13 @@ def test_each_failed_try_doubles_the_rest_up_to_a_minute(bench: Bench) -> None:
     assert rests == [5.0, 10.0, 20.0, 40.0, 60.0, REST_MAX_S]
 
 
+def test_those_that_were_asked_before_do_not_lengthen_the_rest(bench: Bench) -> None:
+    """Requests in progress when it is shut all fail, one after the other."""
+    bench.fail(FAILURES_MAX + 20)
+
+    assert bench.breaker.rest_s(MODEL) == REST_FIRST_S
+
+
 def test_a_try_that_nobody_heard_of_again_does_not_shut_it_for_ever(bench: Bench) -> None:
     bench.fail()
     bench.rest()

@@ -136,6 +136,20 @@ class Service:
         self.stop()
         self.start()
 
+    def command(self, *words: str, given: str = "") -> str:
+        """Run a verb of `tallystick` with the service's settings; return what it says."""
+        done = subprocess.run(
+            [sys.executable, "-m", "app.cli", *words],
+            cwd=self._directory,
+            env=self._environment,
+            input=given.encode(),
+            capture_output=True,
+            timeout=READY_TIMEOUT_S,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr.decode()
+        return (done.stdout + done.stderr).decode()
+
     def worker_pids(self) -> list[int]:
         processes = self._processes()
         masters = {each.pid for each in processes if each.parent == self._pid}
