@@ -239,6 +239,7 @@ def call_of(path: str, request_asked: Asked, account_id: UUID) -> Call:
         headers=headers,
         stream=document.get("stream") is True,
         form=form,
+        used=current_visit().use,
     )
 
 

@@ -53,6 +53,7 @@ def operations() -> dict[tuple[str, str], Any]:
 def _validator(method: str, path: str, status: str, kind: str) -> Draft202012Validator | None:
     answers = operations()[method, path]["responses"]
     content = answers.get(status, answers["default"])["content"]
+    kind = kind if kind in content else "*/*"
     if kind not in content:
         return None
     components = document(ABOUT)["components"]

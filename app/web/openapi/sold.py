@@ -53,13 +53,18 @@ NAME = in_header(
 
 def _asked(path: str) -> Content:
     """Return what is looked at of a body here; the rest is the upstream's to judge."""
-    optional: dict[str, Schema] = {"stream": maybe(YES_OR_NO)} if PATHS[path].streams else {}
-    asked = record(optional, model={"type": "string", "minLength": 1, "maxLength": 200})
-    return json(asked)
+    streams, files = PATHS[path].streams, PATHS[path].files
+    model: Schema = {"type": "string", "minLength": 1, "maxLength": 200}
+    if files:
+        form = record({files[0]: {"type": "string", "format": "binary"}}, model=model)
+        return {"multipart/form-data": form}
+    return json(record({"stream": maybe(YES_OR_NO)} if streams else {}, model=model))
 
 
 def _sold(path: str) -> Operation:
     answer = json(ANSWER)
+    if path.startswith("/audio"):
+        answer["*/*"] = {"description": "a voice, or words as text or subtitles"}
     if PATHS[path].streams:
         answer["text/event-stream"] = EVENTS
     words = path.strip("/").replace("_", "/").split("/")
