@@ -53,7 +53,7 @@ SDKS = {
     ),
     "LangChain": Sdk(
         lambda home: python_program("langchain", "langchain_sdk", home),
-        frozenset({"embeddings", "usage", "waits"}),
+        frozenset({"embeddings", "responses", "usage", "waits"}),
         unauthorized="OpenAIAuthenticationError",
         tells_cost_of_streams=False,
     ),

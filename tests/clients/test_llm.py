@@ -12,13 +12,20 @@ from tests.clients.books import (
     CHAT_MODEL,
     COST_MSAT,
     FUNDS_SAT,
+    MODEL_IDS,
     QUESTION,
     Account,
     buy_key,
     cost_msat,
 )
 from tests.clients.commands import Command
-from tests.clients.upstream import TOKENS_IN, TOKENS_OUT, streamed_tool_call
+from tests.clients.upstream import (
+    SPOKEN,
+    TOKENS_IN,
+    TOKENS_OUT,
+    streamed_response,
+    streamed_tool_call,
+)
 
 if TYPE_CHECKING:
     from tests.clients.books import Books
@@ -68,6 +75,21 @@ def test_a_chat(way: str, talker: Talker) -> None:
     assert done.out.strip().endswith(QUESTION)
     if way == "--usage":
         assert "4 input, 15 output" in done.err
+
+
+def test_any_endpoint_can_be_asked_without_being_told_of(
+    talker: Talker, upstream: ScriptedUpstream
+) -> None:
+    endpoint = ("openai", "endpoint", f"{talker.base_url}/v1", "--key", talker.key)
+    asked = ("-m", CHAT_MODEL, *LIMIT, QUESTION)
+    upstream.next(streamed_response())
+
+    with talker.spends(cost_msat(TOKENS_IN, TOKENS_OUT)):
+        said = talker.llm.must(*endpoint, "--responses", *asked)
+        listed = talker.llm.must(*endpoint, "--models")
+
+    assert said.strip() == SPOKEN
+    assert set(MODEL_IDS) <= set(listed.split())
 
 
 def test_a_conversation_goes_on(talker: Talker) -> None:

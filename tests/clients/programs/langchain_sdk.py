@@ -49,6 +49,17 @@ def stream(base_url: str, key: str, model: str, question: str, *, usage: bool) -
     return {"text": whole.content, "tokens": [told["input_tokens"], told["output_tokens"]]}
 
 
+def responses(base_url: str, key: str, model: str, question: str) -> Said:
+    message = talker(base_url, key, model, use_responses_api=True).invoke(question)
+    usage: Any = message.usage_metadata
+    return {"text": message.text, "tokens": [usage["input_tokens"], usage["output_tokens"]]}
+
+
+def responses_stream(base_url: str, key: str, model: str, question: str) -> Said:
+    house = talker(base_url, key, model, use_responses_api=True)
+    return {"text": "".join(chunk.text for chunk in house.stream(question))}
+
+
 def embeddings(base_url: str, key: str, model: str, texts: list[str]) -> Said:
     # With the check it would count tokens first, by a vocabulary that it downloads.
     house = OpenAIEmbeddings(
@@ -80,5 +91,5 @@ def calls_of(message: Any) -> list[list[str]]:
 
 
 if __name__ == "__main__":
-    acts = (plain, stream, embeddings, tools, tools_stream)
+    acts = (plain, stream, embeddings, responses, responses_stream, tools, tools_stream)
     serve({act.__name__: act for act in acts}, openai.OpenAIError)
