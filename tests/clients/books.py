@@ -30,7 +30,10 @@ Kind = TypeVar("Kind", bound=Event)
 
 MODEL, CHAT_MODEL = "gpt-4o-mini", "openai/gpt-4o-mini"
 EMBEDDING_MODEL, IMAGE_MODEL = "text-embedding-3-small", "draws-pictures"
+LISTENING_MODEL, SPEAKING_MODEL = "whisper-1", "speaks"
 IN_MSAT, OUT_MSAT, REQUEST_MSAT, IMAGE_MSAT = 10, 20, 1_000, 4_000
+SECOND_MSAT, CHARACTER_MSAT = 100, 10
+BY_REQUEST = {"prompt": "0", "completion": "0", "request": "0.001"}
 MODELS: dict[str, list[dict[str, Any]]] = {
     "models": [
         {
@@ -53,8 +56,10 @@ MODELS: dict[str, list[dict[str, Any]]] = {
         },
         {
             "id": IMAGE_MODEL,
-            "pricing": {"prompt": "0", "completion": "0", "request": "0.001", "image": "0.004"},
+            "pricing": {**BY_REQUEST, "image": "0.004"},
         },
+        {"id": LISTENING_MODEL, "pricing": {**BY_REQUEST, "second": "0.0001"}},
+        {"id": SPEAKING_MODEL, "pricing": {**BY_REQUEST, "character": "0.00001"}},
     ]
 }
 MODEL_IDS = [model["id"] for model in MODELS["models"]]

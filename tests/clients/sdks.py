@@ -29,7 +29,7 @@ class Sdk:
     tells_cost_of_streams: bool = True
 
 
-OPENAI = frozenset({"version", "models", "embeddings", "images", "responses", "usage", "waits"})
+OPENAI = frozenset({"version", "models", "embeddings", "media", "responses", "usage", "waits"})
 SDKS = {
     "openai Python 3": Sdk(
         lambda home: python_program("openai-3", "openai_sdk", home), OPENAI, release="3"

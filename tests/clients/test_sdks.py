@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import io
+import wave
+from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.clients.books import (
+    CHARACTER_MSAT,
     CHAT_MODEL,
     COST_MSAT,
     EMBEDDING_MODEL,
     IMAGE_MODEL,
     IMAGE_MSAT,
+    LISTENING_MODEL,
     MODEL,
     MODEL_IDS,
     QUESTION,
     REQUEST_MSAT,
+    SECOND_MSAT,
+    SPEAKING_MODEL,
     Customer,
     buy_key,
     cost_msat,
@@ -33,6 +40,7 @@ from tests.clients.upstream import (
     streamed_tool_call,
     tool_call,
 )
+from tests.doubles.dialects import PICTURE, SECONDS, SOUND, TEXT
 
 if TYPE_CHECKING:
     from tests.clients.upstream import ScriptedUpstream
@@ -45,6 +53,15 @@ pytestmark = [pytest.mark.clients, pytest.mark.timeout(180)]
 
 ANSWER = "This is the Tallystick sample upstream, not a model. You said: " + QUESTION
 NO_KEY = "sk-" + "0" * 64
+
+
+def wave_of(seconds: int) -> bytes:
+    """Return a recording of silence."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as recording:
+        recording.setparams((1, 1, 8_000, 0, "NONE", ""))
+        recording.writeframes(b"\x80" * 8_000 * seconds)
+    return file.getvalue()
 
 
 @sdks("version")
@@ -147,7 +164,35 @@ def test_embeddings(customer: Customer) -> None:
     assert vectors[0] != vectors[1]
 
 
-@sdks("images")
+@sdks("media")
+def test_a_recording_is_sent_as_a_form_and_charged_by_the_second(customer: Customer) -> None:
+    recording = b64encode(wave_of(SECONDS)).decode()
+
+    with customer.spends(REQUEST_MSAT + SECONDS * SECOND_MSAT):
+        said = customer.do("listen", model=LISTENING_MODEL, recording=recording)
+
+    assert said["text"] == TEXT
+
+
+@sdks("media")
+def test_a_voice_arrives_whole_and_is_charged_by_the_character(customer: Customer) -> None:
+    text = "a tally stick"
+
+    with customer.spends(REQUEST_MSAT + len(text) * CHARACTER_MSAT):
+        said = customer.do("speak", model=SPEAKING_MODEL, text=text)
+
+    assert b64decode(said["sound"]) == b"".join(SOUND)
+
+
+@sdks("media")
+def test_a_picture_is_sent_as_a_form(customer: Customer) -> None:
+    with customer.spends(REQUEST_MSAT + 2 * IMAGE_MSAT):
+        said = customer.do("edit", model=IMAGE_MODEL, prompt="split it", count=2)
+
+    assert said["images"] == [PICTURE["b64_json"]] * 2
+
+
+@sdks("media")
 def test_images(customer: Customer, upstream: ScriptedUpstream) -> None:
     upstream.next(answering({"created": 1, "data": [{"b64_json": "AAAA"}] * 2}))
 

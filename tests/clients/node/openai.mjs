@@ -88,6 +88,35 @@ const acts = {
     return { images: answer.data.map((each) => each.b64_json) };
   },
 
+  async edit(given) {
+    const answer = await client(given).images.edit({
+      model: given.model,
+      image: new File(["a picture"], "stick.png", { type: "image/png" }),
+      prompt: given.prompt,
+      n: given.count,
+    });
+    return { images: answer.data.map((each) => each.b64_json) };
+  },
+
+  async listen(given) {
+    const bytes = Uint8Array.from(atob(given.recording), (letter) => letter.charCodeAt(0));
+    const heard = await client(given).audio.transcriptions.create({
+      model: given.model,
+      file: new File([bytes], "a.wav", { type: "audio/wav" }),
+    });
+    return { text: heard.text };
+  },
+
+  async speak(given) {
+    const spoken = await client(given).audio.speech.create({
+      model: given.model,
+      voice: "alloy",
+      input: given.text,
+    });
+    const bytes = new Uint8Array(await spoken.arrayBuffer());
+    return { sound: btoa(String.fromCharCode(...bytes)) };
+  },
+
   async responses(given) {
     const answer = await client(given).responses.create({
       model: given.model,

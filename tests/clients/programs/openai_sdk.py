@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from typing import Any
 
 import openai
@@ -80,6 +81,25 @@ def images(base_url: str, key: str, model: str, prompt: str, count: int) -> Said
     return {"images": [each.b64_json for each in answer.data or ()]}
 
 
+def edit(base_url: str, key: str, model: str, prompt: str, count: int) -> Said:
+    picture = ("stick.png", b"a picture", "image/png")
+    answer = client(base_url, key).images.edit(
+        model=model, image=picture, prompt=prompt, n=count
+    )
+    return {"images": [each.b64_json for each in answer.data or ()]}
+
+
+def listen(base_url: str, key: str, model: str, recording: str) -> Said:
+    file = ("a.wav", b64decode(recording), "audio/wav")
+    heard: Any = client(base_url, key).audio.transcriptions.create(model=model, file=file)
+    return {"text": heard.text}
+
+
+def speak(base_url: str, key: str, model: str, text: str) -> Said:
+    spoken = client(base_url, key).audio.speech.create(model=model, voice="alloy", input=text)
+    return {"sound": b64encode(spoken.read()).decode()}
+
+
 def responses(base_url: str, key: str, model: str, question: str) -> Said:
     answer = client(base_url, key).responses.create(
         model=model, input=question, max_output_tokens=MAX_TOKENS
@@ -116,7 +136,7 @@ def tools_stream(
 
 if __name__ == "__main__":
     acts = (
-        version, plain, stream, models, model, embeddings, images, responses,
-        responses_stream, tools, tools_stream,
+        version, plain, stream, models, model, embeddings, images, edit, listen, speak,
+        responses, responses_stream, tools, tools_stream,
     )  # fmt: skip
     serve({act.__name__: act for act in acts}, openai.OpenAIError)
