@@ -12,6 +12,7 @@ from domain.request import (
     choices_of,
     image_size_of,
     is_opaque,
+    is_spoken,
     mappings,
     part_types,
     prompts_in,
@@ -36,6 +37,7 @@ A verdict, as moderations give, has no words of its own; to count tokens reads n
 """
 
 IMAGE_PARTS = frozenset({"image_url", "input_image", "image"})
+AUDIO_PART = "input_audio"
 OPAQUE_PARTS = frozenset(
     {"document", "file", "input_file", "input_video", "item_reference", "video_url"}
 )
@@ -165,7 +167,8 @@ class Usage:
 class Bounds:
     """What one request can use at most; `completion_tokens_max` is for each choice.
 
-    With `context_tokens_max`, the prompt and any one choice together fit in so many.
+    With `context_tokens_max`, the prompt and any one choice together fit in so many. Tokens
+    that were heard or are spoken come only where a request `hears` or `speaks`.
     """
 
     prompt_tokens_max: int
@@ -177,6 +180,8 @@ class Bounds:
     seconds: int = 0
     characters: int = 0
     image_size: str = ""
+    hears: bool = False
+    speaks: bool = False
 
     @classmethod
     def of_request(
@@ -210,7 +215,8 @@ class Bounds:
         parts = list(part_types(document))
         images = sum(part in IMAGE_PARTS for part in parts)
         prompt_tokens = prompt_bytes + images * IMAGE_TOKENS_MAX
-        if any(part in OPAQUE_PARTS for part in parts) or is_opaque(document):
+        is_blind = any(part in OPAQUE_PARTS for part in parts) or is_opaque(document)
+        if is_blind:
             prompt_tokens = max(prompt_tokens, window.context_length or CONTEXT_TOKENS_DEFAULT)
         completion_tokens = written_max(document, window)
         if is_mute:
@@ -225,6 +231,8 @@ class Bounds:
             images=images,
             web_searches=searches_of(document),
             context_tokens_max=window.context_length if prompts == turns == 1 else None,
+            hears=is_blind or AUDIO_PART in parts,
+            speaks=is_spoken(document),
         )
 
     @classmethod
@@ -258,6 +266,7 @@ class Bounds:
             prompt_tokens_max=prompt_bytes,
             completion_tokens_max=min(spoken, window.max_completion_tokens or spoken),
             characters=characters,
+            speaks=True,
         )
 
     @classmethod
@@ -272,6 +281,7 @@ class Bounds:
             prompt_tokens_max=prompt_bytes + seconds * AUDIO_TOKENS_PER_SECOND_MAX,
             completion_tokens_max=written_max({}, window),
             seconds=seconds,
+            hears=True,
         )
 
     def admit(self, usage: Usage) -> bool:
@@ -287,4 +297,6 @@ class Bounds:
             and usage.seconds <= self.seconds
             and usage.characters <= self.characters
             and usage.image_size in {"", self.image_size}
+            and (self.hears or not usage.audio_tokens)
+            and (self.speaks or not usage.spoken_tokens)
         )

@@ -7,6 +7,7 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
 
+from domain.bounds import SECONDS_MAX_DEFAULT
 from domain.errors import PricingError
 from domain.exact import exact
 from domain.msat import MSAT_PER_SAT
@@ -18,6 +19,7 @@ ZERO_IS_ABSENT = frozenset({"audio", "audio_output", "internal_reasoning"})
 FLAT_ID = "*"
 PROMPT_TOKENS_DEFAULT = 1_000_000
 COMPLETION_TOKENS_DEFAULT = 32_000
+CHARACTERS_USUAL = 4_096
 FAULTS_MAX = 20
 
 
@@ -74,14 +76,17 @@ def sats_pricing(price: ModelPrice, rate: MsatPerUsd | None) -> dict[str, Fracti
     """Return `price` in sat, with the most that one answer can cost (`max_cost`).
 
     Existing clients send as much as `max_cost` says, so that it covers all that `ceiling`
-    may hold for one choice without pictures and searches.
+    may hold for one choice without searches, pictures and sounds beside the text. Where no
+    text is paid for, it is that of one image, of the longest recording and of a voice of
+    `CHARACTERS_USUAL`.
     """
     tariff = price.at(rate)
     in_sat = {
         name: Fraction(getattr(tariff, name), tariff.denominator * MSAT_PER_SAT)
         for name in COMPONENTS
     }
-    prompt = max(in_sat["prompt"], in_sat["input_cache_read"], in_sat["input_cache_write"])
+    caches = ("input_cache_read", "input_cache_write", "input_cache_write_1h")
+    prompt = max(in_sat["prompt"], *(in_sat[name] for name in caches))
     completion = max(in_sat["completion"], in_sat["internal_reasoning"])
     context, written = price.context_length, price.max_completion_tokens
     if context and (written is None or written >= context):
@@ -96,11 +101,14 @@ def sats_pricing(price: ModelPrice, rate: MsatPerUsd | None) -> dict[str, Fracti
         prompt_tokens = 4 * written if written else PROMPT_TOKENS_DEFAULT
         prompt_cost, completion_cost = prompt_tokens * prompt, written_tokens * completion
         tokens_cost = prompt_cost + completion_cost
+    seconds = price.max_seconds or SECONDS_MAX_DEFAULT
+    sounds_cost = seconds * in_sat["second"] + CHARACTERS_USUAL * in_sat["character"]
+    image_cost = Fraction(0) if tokens_cost else in_sat["image"]
     return {
         **in_sat,
         "max_prompt_cost": prompt_cost,
         "max_completion_cost": completion_cost,
-        "max_cost": tokens_cost + in_sat["request"],
+        "max_cost": tokens_cost + in_sat["request"] + sounds_cost + image_cost,
     }
 
 

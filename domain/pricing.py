@@ -247,14 +247,11 @@ class Tariff:
 
     def ceiling(self, bounds: Bounds) -> Msat:
         """Return at least the cost of any usage that `bounds` admit."""
-        prompt = max(
-            self.prompt,
-            self.audio,
-            self.input_cache_read,
-            self.input_cache_write,
-            self.input_cache_write_1h,
-        )
-        dearest = max(self.completion, self.audio_output, self.internal_reasoning)
+        kept = max(self.input_cache_write, self.input_cache_write_1h)
+        heard = self.audio if bounds.hears else 0
+        prompt = max(self.prompt, self.input_cache_read, kept, heard)
+        spoken = self.audio_output if bounds.speaks else 0
+        dearest = max(self.completion, self.internal_reasoning, spoken)
         completion = bounds.choices * dearest
         read, written = bounds.prompt_tokens_max, bounds.completion_tokens_max
         if bounds.context_tokens_max is not None:

@@ -137,6 +137,12 @@ def turns_of(document: Mapping[str, object]) -> int:
     return 1 + _uses(document, SEARCHES) + _uses(document, FETCHES)
 
 
+def is_spoken(document: Mapping[str, object]) -> bool:
+    """Tell whether a chat asks to be answered by a voice."""
+    modalities = document.get("modalities")
+    return isinstance(modalities, list) and "audio" in modalities
+
+
 def image_size_of(document: Mapping[str, object]) -> str:
     """Return the quality and the size of the images asked for, as price lists name them.
 

@@ -156,13 +156,15 @@ def smallest_token_sat(model: str, tariff: Tariff, fee_ppk: int) -> int:
     return token_sat(ceiling.msat, fee_ppk)
 
 
-def dollars(price: ModelPrice, advertised: object) -> dict[str, float]:
-    """Return a model's prices in dollars, every component a number.
+def dollars(price: ModelPrice, advertised: object) -> dict[str, Any]:
+    """Return a model's prices in dollars, every component a number; images by size too.
 
     Where all models cost the same number of msat, no price in dollars is charged: the
     advertised ones are shown, for comparison.
     """
     if price.currency == "usd":
-        return as_json_floats({name: price.component(name) for name in COMPONENTS})
+        components = {name: price.component(name) for name in COMPONENTS}
+        sizes = as_json_floats(price.image_sizes or {})
+        return {**as_json_floats(components), **({"image_sizes": sizes} if sizes else {})}
     given = advertised if isinstance(advertised, dict) else {}
     return as_json_floats({name: exact(given.get(name) or 0) for name in COMPONENTS})

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from app.cashier.charge import body_for
 from app.cashier.form import Form, Part
 from app.cashier.paths import PATHS, bounds_of
-from domain.bounds import Usage
+from domain.bounds import Bounds, Usage
 from domain.pricing import ModelPrice
 from tests.cashier.counter import call_of
 
@@ -54,17 +54,27 @@ def documents(draw: Any) -> dict[str, Any]:
     }
 
 
-@st.composite
-def usages(draw: Any) -> Usage:
-    prompt, completion = draw(counts), draw(counts)
+def within(bounds: Bounds, data: st.DataObject) -> Usage:
+    """Draw what an honest upstream may tell of a request within `bounds`."""
+
+    def up_to(most: int) -> int:
+        return data.draw(st.integers(0, most))
+
+    prompt = up_to(bounds.prompt_tokens_max)
+    written = bounds.completion_tokens_max
+    if bounds.context_tokens_max is not None:
+        prompt = min(prompt, bounds.context_tokens_max)
+        written = min(written, bounds.context_tokens_max - prompt)
+    completion = up_to(bounds.choices * written)
     return Usage(
         prompt_tokens=prompt,
         completion_tokens=completion,
-        audio_tokens=draw(st.integers(0, prompt)),
-        spoken_tokens=draw(st.integers(0, completion)),
-        images=draw(st.integers(0, 10)),
-        seconds=draw(counts),
-        characters=draw(st.integers(0, 200)),
+        audio_tokens=up_to(prompt) if bounds.hears else 0,
+        spoken_tokens=up_to(completion) if bounds.speaks else 0,
+        images=up_to(bounds.images),
+        seconds=up_to(bounds.seconds),
+        characters=bounds.characters,
+        image_size=data.draw(st.sampled_from(["", bounds.image_size])),
     )
 
 
@@ -72,15 +82,21 @@ def usages(draw: Any) -> Usage:
     path=st.sampled_from([path for path, how in PATHS.items() if how.kind != "text"]),
     price=model_prices(),
     document=documents(),
-    used=usages(),
     prompt_bytes=counts,
+    data=st.data(),
 )
 def test_no_honest_answer_costs_more_than_was_held(
-    path: str, price: ModelPrice, document: dict[str, Any], used: Usage, prompt_bytes: int
+    path: str,
+    price: ModelPrice,
+    document: dict[str, Any],
+    prompt_bytes: int,
+    data: st.DataObject,
 ) -> None:
     bounds = bounds_of(path, document, prompt_bytes, price)
-    assume(bounds.admit(used))
 
+    used = within(bounds, data)
+
+    assert bounds.admit(used)
     assert price.ceiling(bounds, None) >= price.cost(used, None).total
 
 

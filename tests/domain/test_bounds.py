@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from fractions import Fraction
+
 import pytest
 
 from domain.bounds import IMAGE_TOKENS_MAX, SECONDS_MAX_DEFAULT, Bounds, Usage
@@ -296,3 +298,42 @@ def test_a_recording_is_as_long_as_it_shows_or_its_model_takes(
 )
 def test_a_chat_is_not_charged_for_sounds(usage: Usage) -> None:
     assert not bounds({}).admit(usage)
+
+
+@pytest.mark.parametrize(
+    ("document", "hears", "speaks"),
+    [
+        (message({"type": "text"}), False, False),
+        (message({"type": "input_audio"}), True, False),
+        (message({"type": "file"}), True, False),
+        ({"previous_response_id": "resp_1"}, True, False),
+        ({"modalities": ["text", "audio"]}, False, True),
+        ({"modalities": "audio"}, False, False),
+    ],
+)
+def test_only_who_sends_or_wants_sounds_pays_for_them(
+    document: dict[str, object],
+    hears: bool,  # noqa: FBT001  # what is expected
+    speaks: bool,  # noqa: FBT001  # what is expected
+) -> None:
+    found = bounds(document)
+
+    assert (found.hears, found.speaks) == (hears, speaks)
+    assert found.admit(Usage(prompt_tokens=1, audio_tokens=1)) is hears
+    assert found.admit(Usage(completion_tokens=1, spoken_tokens=1)) is speaks
+
+
+def test_a_chat_without_sounds_is_held_at_the_price_of_text() -> None:
+    price = ModelPrice(
+        id="m",
+        currency="msat",
+        prompt=Fraction(1),
+        audio=Fraction(40),
+        audio_output=Fraction(80),
+    )
+    plain: dict[str, object] = {"max_tokens": 10}
+    spoken = {**plain, "modalities": ["audio"]}
+
+    assert price.ceiling(bounds(plain), None).msat == 100
+    assert price.ceiling(bounds(spoken), None).msat == 100 + 800
+    assert price.ceiling(bounds(message({"type": "input_audio"})), None).msat == 4_000

@@ -167,3 +167,28 @@ def test_the_listing_shows_floats() -> None:
 
     assert set(map(type, shown.values())) == {float}
     assert {"prompt", "image", "max_cost", "max_prompt_cost"} <= shown.keys()
+
+
+@pytest.mark.parametrize(
+    ("pricing", "members", "max_cost_sat"),
+    [
+        # the longest recording: 1,500 seconds, or two hours where nobody says
+        ({"second": "0.0001"}, {"max_seconds": 1_500}, 150),
+        ({"second": "0.0001"}, {}, 720),
+        # 4,096 characters at 15 dollars a million
+        ({"character": "0.000015"}, {}, Fraction("61.44")),
+        ({"image_sizes": {"1x1": "0.04", "2x2": "0.08"}}, {}, 80),
+        ({"image": "0.05", "request": "0.001"}, {}, 51),
+    ],
+)
+def test_what_is_no_text_costs_at_most_what_is_held_for_it(
+    pricing: dict[str, object], members: dict[str, object], max_cost_sat: object
+) -> None:
+    prices = {"prompt": "0", "completion": "0", **pricing}
+    book = from_models_json(
+        {"models": [{"id": "m", "pricing": prices, **members}]}, Fraction(0)
+    )
+
+    found = sats_pricing(book.find("m"), MsatPerUsd.from_btc_usd(Fraction(100_000)))
+
+    assert found["max_cost"] == max_cost_sat

@@ -199,6 +199,8 @@ def test_no_honest_usage_costs_more_than_the_ceiling(
         seconds=usage.seconds,
         characters=usage.characters,
         image_size=usage.image_size,
+        hears=usage.audio_tokens > 0,
+        speaks=usage.spoken_tokens > 0,
     )
     assume(bounds.admit(usage))
 

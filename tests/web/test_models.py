@@ -154,3 +154,9 @@ def test_a_listing_that_never_had_a_rate_says_so() -> None:
 
     with pytest.raises(NoRateError):
         listing.page()
+
+
+def test_images_are_listed_with_their_prices_by_size(house: House) -> None:
+    found = house.client.get("/v1/models/painter").get_json()["pricing"]
+
+    assert found["image_sizes"] == {"1024x1024": 0.04, "hd 1024x1024": 0.08}

@@ -25,6 +25,8 @@ from app.web.openapi.words import (
     ref,
 )
 
+# A number, or one for each size of an image.
+PRICE: Schema = {"anyOf": [NUMBER, {"type": "object", "additionalProperties": NUMBER}]}
 MODEL = record(
     {
         "name": TEXT,
@@ -37,7 +39,7 @@ MODEL = record(
     object=one_of("model"),
     created=COUNT,
     owned_by=TEXT,
-    pricing={"type": "object", "additionalProperties": NUMBER},
+    pricing={"type": "object", "additionalProperties": PRICE},
     sats_pricing={"type": "object", "additionalProperties": NUMBER},
     min_cost_per_request=COUNT,
 )
