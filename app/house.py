@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from app.cashier.dead import known_dead
 from app.cashier.invoice import Invoices
 from app.cashier.keys import Addresses, Keys
 from app.cashier.offers import Offers
@@ -103,7 +104,15 @@ def build(settings: Settings, records: Callable[[Store], Record]) -> House:
         ledger=ledger,
         seed=seed,
         mints=mints,
-        deposits=open_deposits(ledger, mints, seed, store.history, _taking(settings), guard),
+        deposits=open_deposits(
+            ledger,
+            mints,
+            seed,
+            store.history,
+            _taking(settings),
+            guard,
+            find_dead=known_dead(store),
+        ),
         refunds=Refunds(ledger, mints, store),
         addresses=addresses,
         payouts=payouts,

@@ -168,7 +168,8 @@ class Refused(OfToken, frozen=True, kw_only=True):
     """The mint certainly did not take the proofs; nothing was credited.
 
     A `final` refusal (already spent) is for ever; after any other the same token may be
-    presented again.
+    presented again. `dead` are marks, which are hashes, of what the mint will not take:
+    every proof of the token that is spent, or the token just as it was written.
     """
 
     TOPIC: ClassVar[str] = "deposit.refused"
@@ -177,6 +178,7 @@ class Refused(OfToken, frozen=True, kw_only=True):
     code: int
     reason: str
     final: bool
+    dead: tuple[str, ...] = ()
 
     @property
     def may_begin_again(self) -> bool:
@@ -314,6 +316,7 @@ class Refuse:
     code: int
     reason: str
     final: bool
+    dead: tuple[str, ...] = ()
 
     def need(self, needs: Needs) -> None:
         needs.movements.add(self.stream)
@@ -327,6 +330,7 @@ class Refuse:
             code=self.code,
             reason=self.reason[:200],
             final=self.final,
+            dead=self.dead,
         )
         return Entry(self.stream, self.version + 1, refused)
 

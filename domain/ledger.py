@@ -189,13 +189,22 @@ class Ledger(ForeignLedger, OwnLedger):
         command = Credit(intent.stream, intent.version, planned, proofs)
         return expect(self._record(command), Credited)
 
-    def refuse_deposit(self, intent: Entry, code: int, reason: str, *, final: bool) -> Refused:
+    def refuse_deposit(
+        self,
+        intent: Entry,
+        code: int,
+        reason: str,
+        *,
+        final: bool,
+        dead: tuple[str, ...] = (),
+    ) -> Refused:
         """Record that the mint certainly did not take the proofs of `intent`.
 
-        Raises `UnknownMovementError`, `MovementEndedError`.
+        `dead` are marks of what it never will. Raises `UnknownMovementError`,
+        `MovementEndedError`.
         """
         planned = _planned(intent)
-        command = Refuse(intent.stream, intent.version, planned, code, reason, final)
+        command = Refuse(intent.stream, intent.version, planned, code, reason, final, dead)
         return expect(self._record(command), Refused)
 
     def start_refund(

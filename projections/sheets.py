@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from projections.daily import DAILY
+from projections.dead import DEAD
 from projections.found import FOUND
 from projections.invoices import INVOICES
 from projections.journal import JOURNAL
@@ -14,4 +15,4 @@ if TYPE_CHECKING:
     from projections.sheet import Sheet
 
 # A day's sums point into the journal, so the journal goes first.
-SHEETS: tuple[Sheet, ...] = (JOURNAL, DAILY, USAGE, INVOICES, FOUND)
+SHEETS: tuple[Sheet, ...] = (JOURNAL, DAILY, USAGE, INVOICES, FOUND, DEAD)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from app.cashier.dead import dead_by, marks_of
 from app.cashier.errors import (
     DepositPendingError,
     FeesExceedTokenError,
@@ -64,13 +65,16 @@ class Deposits:
         history: Callable[[UUID], list[Entry]],
         pause: Callable[[float], None] = time.sleep,
         ways: Sequence[Way] = (),
+        find_dead: Callable[[Sequence[str]], int | None] = lambda _: None,
     ) -> None:
+        """`find_dead` returns why one of some marks is known to be dead, if one is."""
         self._ledger = ledger
         self._mints = mints
         self._sealer = sealer
         self._history = history
         self._pause = pause
         self._ways = tuple(ways)
+        self._find_dead = find_dead
         self._turns = Turns()
 
     def read(self, text: str) -> Token:
@@ -142,7 +146,20 @@ class Deposits:
             raise TokenTakenError
         return history[-1]
 
+    def _expect_alive(self, token: Token) -> None:
+        """Raise for a token of which the mint has said that it will never take it.
+
+        Nobody is to make us ask again by mixing spent proofs with others, or by presenting
+        forged ones over and over.
+        """
+        code = self._find_dead(marks_of(token.mint, token.proofs))
+        if code == Code.ALREADY_SPENT:
+            raise TokenSpentError
+        if code is not None:
+            raise TokenRefusedError("The mint has refused this token before.")
+
     def _begun(self, token: Token, account_id: UUID, stream: UUID) -> Entry:
+        self._expect_alive(token)
         for way in self._ways:
             begun = way.begin(token, account_id, stream)
             if begun is not None:
@@ -225,16 +242,15 @@ class Deposits:
             wallet = self._mints.get(event.claim.mint)
         except UntrustedMintError as error:
             raise DepositPendingError from error
+        inputs = self._opened(entry.stream, event.claim)
         try:
-            signed = wallet.swap(self._opened(entry.stream, event.claim), event.plan)
+            signed = wallet.swap(inputs, event.plan)
         except MintRefusedError as error:
             if error.code in REPLAN:
                 return self._replanned(entry, event, wallet)
             signed = self._signed_before(entry, wallet)
             if not signed:
-                code, final = error.code or 0, error.code in FINAL
-                refused = self._ledger.refuse_deposit(entry, code, error.detail, final=final)
-                return Entry(entry.stream, entry.version + 1, refused)
+                return self._refused(entry, error, dead_by(error, wallet.url, inputs))
         except (OutcomeUnknownError, RefusedError) as error:
             if not _is_being_swapped(error):
                 raise DepositPendingError from error
@@ -243,6 +259,13 @@ class Deposits:
             return self._history(entry.stream)[-1]
         credited = self._ledger.credit_deposit(entry, signed)
         return Entry(entry.stream, entry.version + 1, credited)
+
+    def _refused(self, entry: Entry, refusal: MintRefusedError, dead: tuple[str, ...]) -> Entry:
+        code, final = refusal.code or 0, refusal.code in FINAL
+        refused = self._ledger.refuse_deposit(
+            entry, code, refusal.detail, final=final, dead=dead
+        )
+        return Entry(entry.stream, entry.version + 1, refused)
 
     def _signed_before(self, newest: Entry, wallet: Wallet) -> tuple[Signed, ...]:
         """Return what the mint signed for an earlier plan of the same token, if it did.

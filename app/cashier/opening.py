@@ -14,7 +14,7 @@ from app.gateways.mint.foreign import ForeignMints
 from app.gateways.mint.seal import Sealer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from uuid import UUID
 
     from app.gateways.guarded import Guard
@@ -46,6 +46,8 @@ def open_deposits(
     taking: Taking,
     guard: Guard,
     pause: Callable[[float], None] = time.sleep,
+    *,
+    find_dead: Callable[[Sequence[str]], int | None],
 ) -> Deposits:
     """Build what takes tokens in; `guard` decides where a foreign mint may be."""
     sealer = Sealer(seed.subkey(SEAL))
@@ -61,7 +63,7 @@ def open_deposits(
         history,
         pause,
     )
-    return Deposits(ledger, mints, sealer, history, pause, [foreign])
+    return Deposits(ledger, mints, sealer, history, pause, [foreign], find_dead)
 
 
 def quote_key(seed: Seed, movement: UUID) -> bytes:

@@ -121,10 +121,12 @@ class MintRefusedError(RefusedError):
 
     This speaks of one request. A copy of it sent earlier may have been carried out: then
     the replay is refused with 11001, 11003 or 20002, and only NUT-09 and NUT-07 tell.
+    `spent` are those inputs, by their Ys, that the mint was then asked about and says are.
     """
 
-    def __init__(self, code: int | None, detail: str) -> None:
+    def __init__(self, code: int | None, detail: str, spent: tuple[str, ...] = ()) -> None:
         self.code = code
+        self.spent = spent
         self.detail = readable(detail)
         super().__init__(f"mint refused ({code}): {self.detail}")
 

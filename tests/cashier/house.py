@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from werkzeug.serving import make_server
 
+from app.cashier.dead import known_dead
 from app.cashier.deposit import Deposits
 from app.cashier.foreign import ForeignTokens
 from app.cashier.foreign_quote import ForeignLimits, ForeignQuotes
@@ -147,6 +148,7 @@ class House:
             store.history,
             self.pauses.append,
             [self.foreign],
+            known_dead(store),
         )
         self.refunds = Refunds(self.ledger, self.mints, store, self.pauses.append)
         self.tidiness = Tidiness(alike_max=4, fee_max_msat=50_000)

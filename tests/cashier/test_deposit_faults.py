@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from app.cashier.errors import DepositPendingError, TokenRefusedError, TokenSpentError
-from app.gateways.mint.wallet import Code
-from domain.deposit import Credited, Refused
+from domain.deposit import Credited
 from domain.errors import TokenTakenError
 from tests.cashier.house import (
     ALICE,
@@ -269,23 +268,6 @@ def test_a_refused_token_may_be_presented_again(
     assert house.topics(stream_of(token)) == [RECEIVED, REFUSED, REPLANNED, CREDITED]
     assert house.available_msat(account_id) == 12_000
     assert_credited_once(house, token, account_id)
-
-
-def test_proofs_the_mint_never_signed_are_refused_for_ever(
-    house: House, mint: MoodyMint
-) -> None:
-    """M8."""
-    token = mint.fund(13)
-    mint.refuse("swap", Code.PROOF_INVALID)
-
-    for _ in range(3):
-        with pytest.raises(TokenRefusedError):
-            house.deposit(token)
-
-    assert mint.calls["swap"] == 1
-    refused = house.events(stream_of(token))[-1]
-    assert isinstance(refused, Refused)
-    assert refused.final
 
 
 def test_a_plan_given_up_that_succeeded_late_is_found(house: House, mint: MoodyMint) -> None:

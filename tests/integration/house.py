@@ -14,6 +14,7 @@ from mnemonic import Mnemonic
 
 from app.cashier.bill import Call, Policy
 from app.cashier.charge import Charges
+from app.cashier.dead import known_dead
 from app.cashier.expiry import Expiry
 from app.cashier.invoice import Invoices
 from app.cashier.offers import Offers
@@ -164,7 +165,8 @@ def build(address: Address, fuse: Fuse | None = None) -> House:
         wallet.client._session.mount("http://", FusedAdapter(fuse))
     taking = Taking((address.foreign_url,), 10, Msat(10_000_000), timeout_s=20.0)
     guard = FusedGuard(address.foreign_url, fuse)
-    deposits = open_deposits(ledger, mints, seed, store.history, taking, guard)
+    dead = known_dead(store)
+    deposits = open_deposits(ledger, mints, seed, store.history, taking, guard, find_dead=dead)
     refunds = Refunds(ledger, mints, store)
     payouts = _payouts(address, ledger, mints, seed, store)
     invoices = Invoices(

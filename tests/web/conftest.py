@@ -13,6 +13,7 @@ import requests
 
 from app.cashier.bill import Policy
 from app.cashier.charge import Charges
+from app.cashier.dead import known_dead
 from app.cashier.invoice import Invoices
 from app.cashier.keys import Addresses, Keys
 from app.cashier.offers import Offers
@@ -281,7 +282,8 @@ def house(
     gateway = door_to(upstream)
     taking = Taking(foreign_urls, 10, Msat.from_sat(10_000), timeout_s=5)
     guard = Guard(url.removeprefix("http://") for url in foreign_urls)
-    deposits = open_deposits(ledger, mints, seed, store.history, taking, guard, lambda _: None)
+    parts = (ledger, mints, seed, store.history, taking, guard, lambda _: None)
+    deposits = open_deposits(*parts, find_dead=known_dead(store))
     refunds = Refunds(ledger, mints, store, lambda _: None)
     book = from_models_json({"models": MODELS}, Fraction(0))
     routes = (Route("test", book, gateway, MODELS, markup=MARKUP),)

@@ -40,8 +40,11 @@ class Code(IntEnum):
     QUOTE_ISSUED = 20002
 
 
-FINAL = frozenset({Code.ALREADY_SPENT, Code.PROOF_INVALID})
-"""Refusals after which no swap of the same proofs can ever succeed."""
+FINAL = frozenset({Code.ALREADY_SPENT})
+"""Refusals after which no swap of proofs with the same secrets can ever succeed.
+
+That a signature is invalid is none: the same secrets may have a valid one.
+"""
 
 REPLAN = frozenset({Code.OUTPUTS_SIGNED, Code.KEYSET_UNKNOWN, Code.KEYSET_INACTIVE})
 """Refusals of the outputs, not of the inputs: other outputs may be accepted."""
@@ -273,11 +276,11 @@ class Wallet:
             raise MintUnknownError("the inputs are pending at the mint") from refusal
         amounts = {output.message.b: output.message.amount for output in asked}
         ours = all(signature.amount == amounts[b] for b, signature in given.items())
-        spent = all(state is ProofState.SPENT for state in states.values())
-        if not given or not ours or not spent:
+        spent = tuple(y for y, state in states.items() if state is ProofState.SPENT)
+        if not given or not ours or len(spent) < len(states):
             # A swap takes all its inputs and signs all its outputs, or does neither: what
             # the mint has signed at these counters is another transaction's.
-            raise refusal
+            raise MintRefusedError(refusal.code, refusal.detail, spent) from refusal
         if len(given) < len(asked):
             raise MintUnknownError("the mint signed some of the outputs only") from refusal
         return [given[output.message.b] for output in asked]
