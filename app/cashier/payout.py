@@ -123,18 +123,28 @@ class Payouts:
         self._turns = Turns()
 
     def refund_to(
-        self, payout_id: UUID, account_id: UUID, address: str, amount_msat: int | None = None
+        self,
+        payout_id: UUID,
+        account_id: UUID,
+        address: str,
+        amount_msat: int | None = None,
+        *,
+        named: bool = False,
     ) -> Payout:
         """Pay `amount_msat` of an account to a Lightning address, or as much as fits.
 
         One that is open already is told instead: an account has one at a time. Asked again
-        with the same `payout_id`, the same payout is told. Raises `UnknownAccountError`, and
-        what `Offers.take` and the gateways raise: then nothing has happened.
+        with the same `payout_id`, the same payout is told. If the client has `named` it,
+        another one that has ended just now is not what it asks about. Raises
+        `UnknownAccountError`, and what `Offers.take` and the gateways raise: then nothing
+        has happened.
         """
         with self._turns.at(account_id):
             entry = self._begun(payout_id, account_id)
             if entry is not None:
-                return self._told(self._followed(entry))
+                entry = self._followed(entry)
+                if entry.stream == payout_id or not (named and has_ended(entry)):
+                    return self._told(entry)
             account = self._books.account(account_id)
             if account is None:
                 raise UnknownAccountError(account_id)

@@ -47,9 +47,7 @@ class LightningOut:
         address = _address(given)
         if address is None:
             return None
-        payout = self._payouts.refund_to(
-            _payout_id(account_id), account_id, address, _amount_msat(given)
-        )
+        payout = self._pay(account_id, address, given)
         if payout.status is not Status.FAILED:
             is_paid = payout.status is Status.PAID
             return as_json(_told(payout), HTTPStatus.OK if is_paid else HTTPStatus.ACCEPTED)
@@ -70,9 +68,7 @@ class LightningOut:
         Whoever asks has not asked for Lightning: then a token does as well.
         """
         try:
-            payout = self._payouts.refund_to(
-                _payout_id(account_id), account_id, address, _amount_msat(given)
-            )
+            payout = self._pay(account_id, address, given)
         except (CashierError, GatewayError, NothingToRefundError, PurseShortError) as error:
             logger.info("refund to a key's own address: %s", type(error).__name__)
             return None
@@ -80,6 +76,14 @@ class LightningOut:
             return None
         is_paid = payout.status is Status.PAID
         return as_json(_told(payout), HTTPStatus.OK if is_paid else HTTPStatus.ACCEPTED)
+
+    def _pay(self, account_id: UUID, address: str, given: Mapping[str, object]) -> Payout:
+        """Pay under the name that the client gives, so that it finds the same refund again."""
+        name = request.headers.get("Idempotency-Key", "")[:NAME_CHARS_MAX]
+        payout_id = payout_of_request(account_id, name) if name else uuid4()
+        return self._payouts.refund_to(
+            payout_id, account_id, address, _amount_msat(given), named=bool(name)
+        )
 
     def standing(self, account_id: UUID, refund_id: str) -> Response:
         """Answer how far a refund of the account is."""
@@ -119,9 +123,3 @@ def _amount_msat(given: Mapping[str, object]) -> int | None:
     if type(amount_sat) is not int or amount_sat < 1:
         raise InvalidParameterError(AMOUNT, "must be a whole number above 0")
     return amount_sat * MSAT_PER_SAT
-
-
-def _payout_id(account_id: UUID) -> UUID:
-    """Return the refund's name; a client that gives one finds the same refund again."""
-    name = request.headers.get("Idempotency-Key", "")
-    return payout_of_request(account_id, name[:NAME_CHARS_MAX]) if name else uuid4()

@@ -103,6 +103,27 @@ def test_a_pending_payment_that_fails_is_taken_back(
     assert bob.paid_sat == []
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_another_that_has_just_ended_is_told_to_whom_it_may_be(
+    funded: House, mint: MoodyMint, bob: Bob, *, named: bool
+) -> None:
+    mint.pays(Payment.PENDING)
+    first = pay(funded, bob, 20_000)
+    name = uuid4()
+
+    def ask() -> Payout:
+        return funded.payouts.refund_to(name, ALICE, bob.address, 30_000, named=named)
+
+    assert ask() == first
+    mint.settle_pending(paid=True)
+    mint.pays(Payment.SETTLED)
+    told = ask()
+
+    assert told.status is Status.PAID
+    assert told.payout_id == (name if named else first.payout_id)
+    assert bob.paid_sat == ([20, 30] if named else [20])
+
+
 def test_a_failed_payment_is_taken_back_at_once_and_may_be_tried_again(
     build: Build, mint: MoodyMint, bob: Bob
 ) -> None:

@@ -28,6 +28,9 @@ HELD_MAX_S = 60.0
 PAUSE_S = 0.1
 SLOW = "gpt-4o-mini+delay-15"
 NOTHING_LEFT = "no_balance"
+PAYMENT_SAT = 5
+PENDING_MAX_S = 120.0
+NOT_PAID = {NOTHING_LEFT, "insufficient_balance", "lightning_payment_failed"}
 
 
 @dataclass
@@ -41,6 +44,8 @@ class Diary:
     dropped: int = 0
     refused: list[Reply] = field(default_factory=list)
     unclean: list[Reply] = field(default_factory=list)
+    payments: list[str] = field(default_factory=list)
+    paid: set[str] = field(default_factory=set)
 
 
 class Customer:
@@ -51,9 +56,10 @@ class Customer:
     does.
     """
 
-    def __init__(self, base_url: str, purse: Sequence[str], seed: int) -> None:
+    def __init__(self, base_url: str, purse: Sequence[str], seed: int, recipient: str) -> None:
         first, *rest, home = purse
         self._home = tokens.decode(home)
+        self._recipient = recipient
         self._nobody = Client(base_url, "none")
         self._first = first
         self._purse = rest
@@ -70,7 +76,7 @@ class Customer:
     def live(self, until_s: float) -> None:
         """Do one thing after the other, whatever comes."""
         buying = [self._chat, self._stream, self._stream_and_leave]
-        acts = [*buying * 3, self._topup, self._topup, self._refund]
+        acts = [*buying * 3, self._topup, self._topup, self._refund, self._pay]
         while time.monotonic() < until_s:
             self._random.choice(acts)()
 
@@ -79,6 +85,8 @@ class Customer:
         for token in self.diary.presented[1:]:
             self._insist(partial(self.client.topup, token))
         self._wait_for_holds()
+        for name in self.diary.payments:
+            self._wait_for_payment(name)
         for _ in range(ASK_AGAIN_MAX):
             reply = self._insist(self.client.refund, accepts=NOTHING_LEFT)
             if reply.status != requests.codes.ok:
@@ -118,6 +126,25 @@ class Customer:
         if reply is not None and reply.status == requests.codes.ok:
             self.diary.refunded.add(reply.document["token"])
 
+    def _pay(self) -> None:
+        name = f"payment {len(self.diary.payments)}"
+        self.diary.payments.append(name)
+        self._try(partial(self.client.pay, name, self._recipient, PAYMENT_SAT))
+
+    def _wait_for_payment(self, name: str) -> None:
+        """Ask for the same payment until it is made, or certainly is not."""
+        deadline_s = time.monotonic() + PENDING_MAX_S
+        while True:
+            reply = self._try(partial(self.client.pay, name, self._recipient, PAYMENT_SAT))
+            if reply is not None and reply.status == requests.codes.ok:
+                self.diary.paid.add(reply.document["refund_id"])
+            if reply is not None and (
+                reply.status == requests.codes.ok or reply.error_code in NOT_PAID
+            ):
+                return
+            assert time.monotonic() < deadline_s, f"a payment was left open: {reply}"
+            time.sleep(PAUSE_S)
+
     def _bought(self, reply: Reply | None, *, whole: bool) -> None:
         self.diary.asked += 1
         if reply is not None and reply.status == requests.codes.ok and whole:
@@ -130,7 +157,7 @@ class Customer:
         except requests.RequestException:
             self.diary.dropped += 1
             return None
-        if reply.status != requests.codes.ok:
+        if reply.status not in {requests.codes.ok, requests.codes.accepted}:
             (self.diary.refused if reply.is_clean_error else self.diary.unclean).append(reply)
         return reply
 

@@ -36,6 +36,11 @@ class Reply:
         return error
 
     @property
+    def error_code(self) -> str:
+        """The code of the error, "" if it is none."""
+        return str(self.document.get("error", {}).get("code", ""))
+
+    @property
     def is_clean_error(self) -> bool:
         """Tell whether this is an error that every SDK understands."""
         kinds = {name: type(self.error.get(name)) for name in ("message", "type", "code")}
@@ -94,6 +99,11 @@ class Client:
 
     def refund(self) -> Reply:
         return self.post("/v1/balance/refund", {})
+
+    def pay(self, name: str, address: str, amount_sat: int) -> Reply:
+        """Ask for a part of the money at a Lightning address; the same name pays once."""
+        wish = {"lightning_address": address, "amount_sats": amount_sat}
+        return self.post("/v1/wallet/refund", wish, {"Idempotency-Key": name})
 
     def post(self, path: str, document: object, headers: dict[str, str] | None = None) -> Reply:
         return self._ask("POST", path, document, headers or {})

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from domain.hold import Charged
+from domain.payout import PayoutPaid
+from domain.posting import FEES_LIGHTNING, FEES_MINT
+from tests.doubles.recipient import RecipientServer
 from tests.integration.chaos import Customer, Killer
 from tests.integration.house import COST_MSAT, House, build, new_address
 from tests.integration.service import Service
@@ -17,6 +20,7 @@ from tests.integration.soundness import assert_nothing_is_left_to_do, assert_sou
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from uuid import UUID
 
     from tests.doubles.upstream import UpstreamDouble
     from tests.integration.mint import RealMint
@@ -37,6 +41,16 @@ def charges(house: House) -> dict[str, Charged]:
         for page in house.store.log()
         for _, entry in page
         if isinstance(entry.event, Charged)
+    }
+
+
+def payments(house: House) -> set[UUID]:
+    """Return the payments over Lightning that were made."""
+    return {
+        entry.stream
+        for page in house.store.log()
+        for _, entry in page
+        if isinstance(entry.event, PayoutPaid)
     }
 
 
@@ -73,9 +87,14 @@ def test_nothing_is_lost_and_nothing_paid_twice(
     place: Place = request.getfixturevalue(where)
     url = f"sqlite:///{place.where}" if place.engine == "sqlite" else place.where
     address = new_address(url, mint.url, upstream.base_url)
-    with Service(address, tmp_path / "home", {}) as service:
+    with (
+        RecipientServer() as bob,
+        Service(address, tmp_path / "home", {"GUARD_ALLOW": bob.netloc}) as service,
+    ):
         customers = [
-            Customer(service.base_url, [mint.fund(sat) for sat in TOKENS_SAT], seed)
+            Customer(
+                service.base_url, [mint.fund(sat) for sat in TOKENS_SAT], seed, bob.address
+            )
             for seed in range(CUSTOMERS)
         ]
         kills = go_through_chaos(service, customers, chaos_s)
@@ -105,7 +124,12 @@ def assert_books_and_diaries_agree(house: House, customers: list[Customer]) -> N
     refunded_msat = 1_000 * sum(customer.refunded_sat for customer in customers)
     assert told.faces_msat == presented_msat
     assert told.collected_msat == refunded_msat
-    left_msat = presented_msat - told.fees_msat - refunded_msat - COST_MSAT * len(charged)
+    paid = {name for customer in customers for name in customer.diary.paid}
+    assert {str(stream) for stream in payments(house)} == paid
+    # What the house keeps its purse in order for, no client pays.
+    own_fees_msat = sum(told.books.balances_msat[name] for name in (FEES_MINT, FEES_LIGHTNING))
+    gone_msat = told.fees_msat + own_fees_msat + refunded_msat + told.paid_msat
+    left_msat = presented_msat - gone_msat - COST_MSAT * len(charged)
     assert told.books.owed_msat() == left_msat
     # What is too little for a token stays with each client.
     assert 0 <= left_msat < 2_000 * len(customers)
