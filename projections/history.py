@@ -53,9 +53,8 @@ def read_history(
     for _, rows in groupby(_rows(query, free, kept, end, limit), key=lambda row: row[0]):
         lines = list(rows)
         change = sum(_signed(line, free, kept) for line in lines)
-        if change:
-            found.append(_change(lines, change, total))
-            total -= change
+        found.append(_change(lines, change, total))
+        total -= change
     older = found[limit - 1].position if len(found) > limit else None
     return found[:limit], older
 

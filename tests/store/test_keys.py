@@ -54,6 +54,21 @@ def test_a_key_is_read_as_it_was_made(store: Store) -> None:
     assert verified(store) is None
 
 
+def test_a_window_begun_by_hand_is_kept(store: Store) -> None:
+    ledger = ledger_on(store)
+    fund(ledger, ALICE, 100)
+    ledger.make_key(CHILD, ALICE, SALT, WHOLE)
+    serve(ledger, ALICE, 20_000, 7_000, CHILD)
+
+    reset = ledger.reset_key(CHILD, ALICE)
+
+    row = store.key(CHILD)
+    assert row is not None
+    assert (row.version, row.window_from) == (2, reset.at)
+    assert (row.spent_msat, row.total_msat) == (0, 7_000)
+    assert verified(store) is None
+
+
 def test_a_hold_remembers_its_key(store: Store) -> None:
     ledger = ledger_on(store)
     fund(ledger, ALICE, 100)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import UUID
 
 from flask import redirect, url_for
 
@@ -23,7 +24,6 @@ from projections.statement import Place, accounts_of, read_part
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from uuid import UUID
 
     from projections.chart import Query
     from projections.statement import Part
@@ -59,11 +59,12 @@ class Accounts(Room):
 
 
 class Told(NamedTuple):
-    """A part of a statement, and what its accounts stood at around the whole period."""
+    """A part of a statement, what its accounts stood at around the period, a client's keys."""
 
     part: Part
     opening_msat: list[int]
     closing_msat: list[int]
+    keys: list[dict[str, Any]]
 
 
 class Statement(Room):
@@ -87,7 +88,8 @@ class Statement(Room):
                 ]
                 for is_begin, at in ((True, period.begin), (False, period.end))
             ]
-            return Told(part, *stood)
+            keys = figures.keys_of(query, UUID(account)) if len(accounts) > 1 else []
+            return Told(part, stood[0], stood[1], keys)
 
         told: Told = self.auditor.look(read)
         kept = {name: asked(name) for name in ("account", "from", "to") if asked(name)}

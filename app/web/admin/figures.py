@@ -12,6 +12,7 @@ from domain.msat import MSAT_PER_UNIT
 from domain.posting import EARNED, postings
 from projections.chart import BY_SIDE, balance_msat, told_upto
 from projections.moments import day_of, start_of_day
+from projections.statement import uuid_of
 from projections.usage import HOUSE, read_usage
 
 if TYPE_CHECKING:
@@ -29,6 +30,18 @@ RICHEST = 20
 CLIENTS_AVAILABLE, CLIENTS_HELD, MINTS = "client:*:available", "client:*:held", "mint:*"
 SUMMED = (CLIENTS_AVAILABLE, CLIENTS_HELD, MINTS)
 OWED = ("client:", "refunds:", "tokens:")
+KEY = (
+    "key_id",
+    "parent_id",
+    "limit_msat",
+    "reset",
+    "spent_msat",
+    "held_msat",
+    "total_msat",
+    "requests",
+    "valid_until",
+    "expires_at",
+)
 
 
 class Balances(NamedTuple):
@@ -265,6 +278,21 @@ def keysets(query: Query) -> list[dict[str, Any]]:
 def account_row(query: Query, account_id: UUID) -> bool:
     """Tell whether anything was ever credited to an account."""
     return bool(query("SELECT 1 FROM balance WHERE account_id = ?", [account_id]))
+
+
+def keys_of(query: Query, account_id: UUID) -> list[dict[str, Any]]:
+    """Return what binds an account's key and those of its children, its own first."""
+    found = query(
+        f"SELECT {', '.join(KEY)} FROM api_key WHERE key_id = ? OR parent_id = ?"  # noqa: S608
+        " ORDER BY parent_id IS NOT NULL, total_msat DESC, key_id LIMIT ?",
+        [account_id, account_id, ROWS_MAX],
+    )
+    rows = [dict(zip(KEY, values, strict=True)) for values in found]
+    for row in rows:
+        row["key_id"] = str(uuid_of(row["key_id"]))
+        for end in ("valid_until", "expires_at"):
+            row[end] = row[end] and moment_of(row[end])
+    return rows
 
 
 def moment_of(value: str | datetime) -> datetime:

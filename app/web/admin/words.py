@@ -7,6 +7,7 @@ import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
+from uuid import UUID as Identity  # noqa: N811  (UUID is a pattern here)
 
 import msgspec
 
@@ -118,7 +119,9 @@ def account_of(event: Event) -> str:
         account_id = getattr(holder, "account_id", None)
         if account_id is not None:
             return str(account_id)
-    return ""
+    # Of a key that is made or bound it is the account that wanted it so.
+    wanted_by = getattr(event, "parent_id", None) or getattr(event, "by", None)
+    return str(wanted_by) if isinstance(wanted_by, Identity) else ""
 
 
 def model_of(event: Event) -> str:
