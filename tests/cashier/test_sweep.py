@@ -10,6 +10,7 @@ import pytest
 from app.cashier.errors import RefundPendingError
 from app.gateways.mint.tokens import Token, decode, encode
 from domain.guards import ISSUED, SWEEP
+from domain.identity import change_of_request
 from domain.reclaim import SweepStarted, Swept
 from domain.refund import Collected, Issued, Started
 from tests.cashier.house import ALICE, OTHER_SEED, at_once, ys_of
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from app.cashier.refund import Refund
+    from app.cashier.ticket import Ticket
     from tests.cashier.conftest import Build
     from tests.cashier.house import House, MoodyMint
+    from tests.cashier.kiosk import Kiosk
 
 UNDECIDED, INACTIVE = 0, 12002
 BEGUN = [Started.TOPIC, Issued.TOPIC]
@@ -214,3 +217,34 @@ def test_a_process_that_lags_behind_is_told_the_end(
         funded.refunds.resume(stale[0])
 
     assert mint.calls["swap"] == calls
+
+
+def test_change_that_was_taken_back_is_given_anew_for_the_original_token(
+    build: Build, kiosk: Kiosk, ticket: Ticket, mint: MoodyMint
+) -> None:
+    """M44: by a refund of its own, whose name follows from the first one's."""
+    kiosk.serve(ticket)
+    first = kiosk.change(ticket)
+    assert sweep(kiosk.house, first.refund_id)
+
+    again = kiosk.change(ticket)
+
+    assert again.refund_id == change_of_request(first.refund_id)
+    assert again.amount == first.amount - 2
+    assert kiosk.change(ticket) == again
+    stranger = build(mint, anew=True, seed=OTHER_SEED)
+    assert stranger.deposit(again.token).face_msat == again.amount * 1_000
+
+
+def test_who_asks_for_change_while_it_is_taken_back_finishes_that(
+    kiosk: Kiosk, ticket: Ticket, mint: MoodyMint
+) -> None:
+    """M27: asked again, as 425 says, there is a fresh token."""
+    kiosk.serve(ticket)
+    first = kiosk.change(ticket)
+    unanswered(kiosk.house, first.refund_id, mint)
+
+    with pytest.raises(RefundPendingError):
+        kiosk.change(ticket)
+
+    assert kiosk.change(ticket).refund_id == change_of_request(first.refund_id)
