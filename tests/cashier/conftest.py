@@ -10,6 +10,7 @@ import pytest
 from tests.cashier.counter import Counter
 from tests.cashier.house import OTHER_SEED, House, MoodyMint
 from tests.cashier.kiosk import FACE_SAT, Kiosk
+from tests.cashier.street import Street, route
 from tests.doubles.upstream import UpstreamDouble
 from tests.store.places import SqlitePlace
 
@@ -132,6 +133,21 @@ def ticket(kiosk: Kiosk, mint: MoodyMint) -> Ticket:
 def stranger(build: Build, mint: MoodyMint) -> House:
     """Another house at the same mint, where clients take their change."""
     return build(mint, anew=True, seed=OTHER_SEED)
+
+
+@pytest.fixture
+def dear() -> Iterator[UpstreamDouble]:
+    with UpstreamDouble() as double:
+        yield double
+
+
+@pytest.fixture
+def street(open_counter: OpenCounter, upstream: UpstreamDouble, dear: UpstreamDouble) -> Street:
+    routes = [
+        route("dear", 3, dear.base_url, priority=1),
+        route("main", 1, upstream.base_url),
+    ]
+    return Street(open_counter(routes=routes), upstream, dear)
 
 
 @contextmanager

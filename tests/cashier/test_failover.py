@@ -4,92 +4,29 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from app.cashier.plan import tries_of
-from app.cashier.route import Route
 from app.cashier.stream import MeteredStream
-from app.gateways.breaker import FAILURES_MAX
 from app.gateways.upstream import (
     UpstreamBrokenError,
-    UpstreamsExhaustedError,
-    UpstreamsRestingError,
-    UpstreamUnreachableError,
 )
 from domain.errors import InsufficientFundsError
 from domain.hold import Held
-from domain.pricing import ModelPrice, PriceBook
+from domain.key import Changes
 from tests.cashier.counter import COST_MSAT, MAX_TOKENS, MODEL, answer, chat, usage
-from tests.cashier.routes import NOWHERE, upstream_at
+from tests.cashier.house import ALICE
+from tests.cashier.routes import NOWHERE
+from tests.cashier.street import READ_TIMEOUT_S, Street, book, route
 from tests.doubles.upstream import Behaviour, UpstreamDouble
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from app.cashier.answer import Served
-    from app.cashier.bill import Call
     from tests.cashier.conftest import OpenCounter
-    from tests.cashier.counter import Counter
     from tests.cashier.house import House
 
 DEAR_COST_MSAT = 3 * COST_MSAT
-READ_TIMEOUT_S = 0.5
 UNKNOWN = {"error": {"message": "nope is not a valid model ID", "code": 400}}
-
-
-def book(factor: int) -> PriceBook:
-    """Prices that are `factor` times those of the counter."""
-    price = ModelPrice(
-        id=MODEL,
-        currency="msat",
-        request=Fraction(100 * factor),
-        prompt=Fraction(2 * factor),
-        completion=Fraction(3 * factor),
-    )
-    return PriceBook({MODEL: price}, aliases={"mini": MODEL})
-
-
-def route(
-    name: str, factor: int, base_url: str, entry: dict[str, Any] | None = None, **options: Any
-) -> Route:
-    gateway = upstream_at(base_url, read_timeout_s=READ_TIMEOUT_S)
-    return Route(name, book(factor), gateway, [entry] if entry else [], **options)
-
-
-class Street:
-    """A counter with a cheap provider, `main`, and a dear one behind it."""
-
-    def __init__(self, counter: Counter, cheap: UpstreamDouble, dear: UpstreamDouble) -> None:
-        self.counter = counter
-        self.cheap = cheap
-        self.dear = dear
-
-    def serve(self, call: Call | None = None) -> Served:
-        return self.counter.serve(call or chat())
-
-    def ceilings_msat(self, call: Call) -> list[int]:
-        tries = tries_of(
-            self.counter.quotes, call.path, call.model, call.document, call.prompt_bytes
-        )
-        return [each.ceiling.msat for each in tries]
-
-
-@pytest.fixture
-def dear() -> Iterator[UpstreamDouble]:
-    with UpstreamDouble() as double:
-        yield double
-
-
-@pytest.fixture
-def street(open_counter: OpenCounter, upstream: UpstreamDouble, dear: UpstreamDouble) -> Street:
-    routes = [
-        route("dear", 3, dear.base_url, priority=1),
-        route("main", 1, upstream.base_url),
-    ]
-    return Street(open_counter(routes=routes), upstream, dear)
 
 
 def test_the_cheapest_is_asked_first_and_alone(street: Street) -> None:
@@ -231,6 +168,20 @@ def test_who_cannot_pay_for_the_dearer_is_served_by_the_cheaper(
     assert street.dear.requests == []
 
 
+def test_a_key_whose_limit_is_below_the_dearer_is_served_by_the_cheaper(
+    street: Street, funded: House
+) -> None:
+    call = chat()
+    cheap_msat, dear_msat = street.ceilings_msat(call)
+    limit_msat = (cheap_msat + dear_msat) // 2
+    funded.ledger.set_key(ALICE, ALICE, Changes(limit_msat=limit_msat))
+
+    street.serve(call)
+
+    assert street.counter.held().amount_msat == cheap_msat
+    assert street.counter.charged().terms.route == "main"
+
+
 def test_who_can_pay_for_none_is_told_what_the_dearest_needs(street: Street) -> None:
     call = chat(max_tokens=100_000)
 
@@ -317,71 +268,3 @@ def test_the_client_is_told_who_served_and_no_more(street: Street, *, stream: bo
     assert b'"provider":"main"' in body.replace(b": ", b":")
     assert b"Secret Inc" not in body
     assert b"127.0.0.1" not in body
-
-
-def test_a_provider_that_cannot_be_reached_is_left_out_until_it_has_rested(
-    open_counter: OpenCounter, dear: UpstreamDouble, caplog: Any
-) -> None:
-    counter = open_counter(routes=[route("main", 1, NOWHERE), route("dear", 3, dear.base_url)])
-    with caplog.at_level("INFO"):
-        for _ in range(FAILURES_MAX):
-            counter.serve(chat())
-    assert caplog.text.count("not served") == FAILURES_MAX
-    caplog.clear()
-
-    with caplog.at_level("INFO"):
-        counter.serve(chat())
-
-    assert "not served" not in caplog.text
-    assert len(dear.requests) == FAILURES_MAX + 1
-
-
-def test_a_house_whose_only_provider_is_gone_says_so_at_once(
-    open_counter: OpenCounter, funded: House
-) -> None:
-    counter = open_counter(NOWHERE)
-    for _ in range(FAILURES_MAX):
-        with pytest.raises(UpstreamUnreachableError):
-            counter.serve(chat())
-    head = funded.store.head()
-
-    with pytest.raises(UpstreamsRestingError) as refusal:
-        counter.serve(chat())
-
-    assert 0 < refusal.value.retry_after_s <= 5
-    assert funded.store.head() == head
-
-
-def test_requests_that_nobody_can_answer_shut_no_provider(
-    counter: Counter, upstream: UpstreamDouble
-) -> None:
-    upstream.behave(Behaviour(status=500))
-    for _ in range(3 * FAILURES_MAX):
-        counter.serve(chat())
-    upstream.behave(Behaviour())
-
-    served = counter.serve(chat())
-
-    assert served.status == 200
-
-
-def test_a_provider_that_asks_for_it_is_left_alone(street: Street) -> None:
-    limited = Behaviour(status=429, headers={"retry-after": "60"})
-    street.cheap.behave(limited)
-    street.serve()
-    street.dear.behave(limited)
-    street.serve()
-
-    with pytest.raises(UpstreamsExhaustedError) as refusal:
-        street.serve()
-
-    assert 50 < refusal.value.retry_after_s <= 60
-    assert (len(street.cheap.requests), len(street.dear.requests)) == (1, 2)
-
-
-def test_senseless_times_to_come_back_are_no_times(street: Street) -> None:
-    street.cheap.behave(Behaviour(status=429, headers={"retry-after": "soon"}))
-
-    street.serve()
-
-    assert street.counter.charged().terms.route == "dear"

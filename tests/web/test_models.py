@@ -8,11 +8,12 @@ from uuid import uuid4
 import pytest
 
 from app.cashier.errors import NoRateError
-from app.cashier.quote import Rates
+from app.cashier.quote import Quotes, Rates
+from app.cashier.route import Route
 from app.web.models import Listing
 from domain.guards import RateRow
 from domain.price_list import fixed, from_models_json
-from tests.cashier.routes import quotes_of
+from tests.cashier.routes import quotes_of, upstream_at
 from tests.web.conftest import IDS, MODELS
 
 if TYPE_CHECKING:
@@ -78,6 +79,61 @@ def test_one_model_is_shown_by_id_or_alias(house: House, name: str) -> None:
 
     assert answer.status_code == 200
     assert answer.get_json()["id"] == "maker/plain"
+
+
+@pytest.fixture
+def two_providers() -> Listing:
+    """The same model at two prices, under two names, and one that only one of them has."""
+    dear = [
+        {"id": "m", "name": "Dear", "pricing": {"prompt": "0.000003", "completion": "0"}},
+        {"id": "only", "pricing": {"prompt": "0.000001", "completion": "0"}},
+    ]
+    cheap = [
+        {
+            "id": "maker/m",
+            "name": "Cheap",
+            "alias_ids": ["m", "small"],
+            "canonical_slug": "m-2026",
+            "forwarded_model_id": "raw-m",
+            "pricing": {"prompt": "0.000001", "completion": "0"},
+        }
+    ]
+    routes = tuple(
+        Route(name, from_models_json(entries, Fraction(0)), upstream_at(), entries)
+        for name, entries in (("dear", dear), ("cheap", cheap))
+    )
+    rates = Rates(lambda: None, fixed_btc_usd="100000", stale_after_s=1)
+    return Listing(Quotes(lambda: routes, rates))
+
+
+def test_a_model_is_shown_as_its_cheapest_provider_has_it(two_providers: Listing) -> None:
+    model = two_providers.find("m")
+
+    assert (model["id"], model["name"], model["enabled"]) == ("m", "Cheap", True)
+    assert (model["upstream_provider_id"], model["forwarded_model_id"]) == ("cheap", "raw-m")
+    assert model["alias_ids"] == ["m-2026", "maker/m", "small"]
+    assert model["canonical_slug"] == "m-2026"
+    assert model["pricing"]["prompt"] == 0.000001
+    assert model["sats_pricing"]["prompt"] == 0.001
+
+
+def test_what_is_to_be_paid_at_most_is_what_the_dearest_provider_asks(
+    two_providers: Listing,
+) -> None:
+    model = two_providers.find("m")
+
+    # A million tokens are taken for the longest prompt where nobody says how long it may be.
+    assert model["sats_pricing"]["max_prompt_cost"] == 3_000.0
+    assert model["sats_pricing"]["max_cost"] == 3_000.0
+
+
+def test_every_model_of_every_provider_is_listed_once(two_providers: Listing) -> None:
+    listed = {
+        model["id"]: model["upstream_provider_id"] for model in two_providers.page().models
+    }
+
+    assert listed == {"m": "cheap", "only": "dear", "maker/m": "cheap"}
+    assert two_providers.find("small")["id"] == "maker/m"
 
 
 def test_a_model_that_is_not_listed_is_not_found(house: House) -> None:
