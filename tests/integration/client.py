@@ -105,6 +105,9 @@ class Client:
         wish = {"lightning_address": address, "amount_sats": amount_sat}
         return self.post("/v1/wallet/refund", wish, {"Idempotency-Key": name})
 
+    def get(self, path: str) -> Reply:
+        return self._ask("GET", path, None, {})
+
     def post(self, path: str, document: object, headers: dict[str, str] | None = None) -> Reply:
         return self._ask("POST", path, document, headers or {})
 
