@@ -1,0 +1,155 @@
+"""Clients that use every way money enters and leaves, while all around them is killed."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import requests
+
+from app.gateways.mint import tokens
+from tests.integration.chaos import SLOW, Customer
+from tests.integration.client import CHAT, Client, Reply, chat_body
+from tests.integration.house import QUESTION
+from tests.integration.purse import is_unspent, take_home
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.integration.mint import RealMint
+
+PAID_OUT_SAT = 20
+INVOICED_SAT = 32
+MINT_AWAY_S = (0.2, 2.0)
+MINT_CALM_S = (2.0, 6.0)
+
+
+@dataclass
+class Extras:
+    """What a regular did beside what every customer does."""
+
+    tickets: list[str] = field(default_factory=list)
+    redeemed: list[str] = field(default_factory=list)
+    payouts: set[str] = field(default_factory=set)
+    invoices: int = 0
+    children: list[str] = field(default_factory=list)
+
+
+class Regular(Customer):
+    """A customer who also pays by the request, by Lightning, and through child keys.
+
+    `tickets` are tokens that each pay for one request; `recipient` is a Lightning address.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        purse: Sequence[str],
+        tickets: Sequence[str],
+        recipient: str,
+        seed: int,
+    ) -> None:
+        super().__init__(base_url, purse, seed)
+        self._tickets = list(tickets)
+        self._recipient = recipient
+        self.extras = Extras()
+
+    def live(self, until_s: float) -> None:
+        """Do one thing after the other, whatever comes."""
+        acts = [
+            *[self._chat, self._stream, self._stream_and_leave] * 2,
+            self._topup,
+            self._refund,
+            *[self._by_ticket, self._pay_out, self._invoice, self._make_child, self._as_child],
+        ]
+        while time.monotonic() < until_s:
+            self._random.choice(acts)()
+
+    def leave(self) -> None:
+        """Take the change of every ticket home, then all that is left."""
+        for ticket in self.extras.tickets:
+            self._take_change(ticket)
+        super().leave()
+
+    @property
+    def presented_sat(self) -> int:
+        redeemed = sum(tokens.decode(token).amount for token in self.extras.redeemed)
+        return super().presented_sat + redeemed
+
+    def _by_ticket(self) -> None:
+        if not self._tickets:
+            return
+        ticket = self._tickets.pop()
+        self.extras.tickets.append(ticket)
+        body = chat_body(stream=False, model=SLOW, question=QUESTION)
+        nobody = Client(self._nobody.base_url, "")
+        self._try(lambda: nobody.post(CHAT, body, {"X-Cashu": ticket, "Authorization": ""}))
+
+    def _pay_out(self) -> None:
+        wish = {"lightning_address": self._recipient, "amount_sats": PAID_OUT_SAT}
+        named = {"Idempotency-Key": uuid4().hex}
+        reply = self._try(lambda: self.client.post("/v1/balance/refund", wish, named))
+        if reply is not None and reply.status < requests.codes.bad_request:
+            self.extras.payouts.add(reply.document["refund_id"])
+
+    def _invoice(self) -> None:
+        wish = {"amount_sats": INVOICED_SAT, "purpose": "topup"}
+        reply = self._try(lambda: self.client.post("/v1/balance/lightning/invoice", wish))
+        if reply is not None and reply.status == requests.codes.ok:
+            self.extras.invoices += 1
+
+    def _make_child(self) -> None:
+        wish = {"count": 1, "balance_limit": 50_000}
+        reply = self._try(lambda: self.client.post("/v1/balance/child-key", wish))
+        if reply is not None and reply.status == requests.codes.ok:
+            self.extras.children += reply.document["api_keys"]
+
+    def _as_child(self) -> None:
+        if self.extras.children:
+            child = Client(self.client.base_url, self._random.choice(self.extras.children))
+            self._bought(self._try(lambda: child.chat(model=SLOW)), whole=True)
+
+    def _take_change(self, ticket: str) -> None:
+        """Ask for a ticket's change with the ticket itself; it may never have arrived."""
+        nobody = Client(self._nobody.base_url, "")
+        sent = {"X-Cashu": ticket, "Authorization": ""}
+
+        def ask() -> Reply:
+            return nobody.post("/v1/wallet/refund", {}, sent)
+
+        for _ in range(100):
+            reply = self._try(ask)
+            if reply is not None and reply.status == requests.codes.ok:
+                token = reply.document["token"]
+                self.extras.redeemed.append(ticket)
+                self.diary.refunded.add(token)
+                self._home = take_home(token, self._home)
+                return
+            if reply is not None and reply.status == requests.codes.not_found:
+                assert is_unspent(ticket)
+                return
+            time.sleep(0.2)
+        raise AssertionError(f"no change came back: {self.diary.refused[-1:]}")
+
+
+class MintKiller(threading.Thread):
+    """Kills the mint now and then, and starts it again."""
+
+    def __init__(self, mint: RealMint, until_s: float, seed: int) -> None:
+        super().__init__()
+        self._mint = mint
+        self._until_s = until_s
+        self._random = random.Random(seed)  # noqa: S311  # chaos that can be repeated
+        self.kills = 0
+
+    def run(self) -> None:
+        while time.monotonic() < self._until_s:
+            self._mint.kill()
+            self.kills += 1
+            time.sleep(self._random.uniform(*MINT_AWAY_S))
+            self._mint.start()
+            time.sleep(self._random.uniform(*MINT_CALM_S))

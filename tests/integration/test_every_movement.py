@@ -1,0 +1,184 @@
+"""All movements at once, while workers, the back office and the mint are killed at random."""
+
+from __future__ import annotations
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from domain.guards import FREE
+from domain.identity import OWNER
+from domain.invoice import InvoiceCredited
+from domain.payout import PayoutPaid, PayoutStarted
+from tests.doubles.recipient import RecipientServer
+from tests.gateways.conftest import free_port
+from tests.integration.chaos import Killer
+from tests.integration.house import COST_MSAT, House, build, new_address
+from tests.integration.mint import RealMint
+from tests.integration.regulars import MintKiller, Regular
+from tests.integration.service import Service
+from tests.integration.soundness import assert_nothing_is_left_to_do, assert_sound
+from tests.integration.test_payout import assert_paid_at_the_mint_as_in_the_books
+from tests.integration.test_random_kills import charges
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from projections.books import Books
+    from tests.doubles.upstream import UpstreamDouble
+    from tests.store.places import Place
+
+CHAOS_S = float(os.environ.get("CHAOS_SECONDS", "20"))
+REGULARS = 5
+TOKENS_SAT = (512, 256, 64, 16)
+TICKETS_SAT = (16, 16, 8, 8)
+ENDS_S = 90.0
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(CHAOS_S + 400)]
+
+
+@pytest.fixture
+def mortal(tmp_path: Path) -> Iterator[RealMint]:
+    """A mint of this test's own, for it will be killed."""
+    with RealMint(free_port(), tmp_path / "mint", private_key="a mint that dies") as mint:
+        yield mint
+
+
+@pytest.mark.parametrize(
+    ("where", "chaos_s"),
+    [
+        pytest.param("sqlite_place", CHAOS_S, id="sqlite"),
+        pytest.param(
+            "postgres_place", CHAOS_S / 2, id="postgresql", marks=pytest.mark.postgres
+        ),
+    ],
+)
+def test_every_msat_is_explained_whatever_dies(
+    where: str,
+    chaos_s: float,
+    request: pytest.FixtureRequest,
+    mortal: RealMint,
+    upstream: UpstreamDouble,
+    tmp_path: Path,
+) -> None:
+    """M10, M30 to M34, M38, M40, M41, M46: no msat is lost, none doubled."""
+    place: Place = request.getfixturevalue(where)
+    url = f"sqlite:///{place.where}" if place.engine == "sqlite" else place.where
+    with RecipientServer() as bob:
+        address = new_address(url, mortal.url, upstream.base_url)
+        address = replace(address, allow=(bob.netloc,))
+        settings = {
+            "GUARD_ALLOW": bob.netloc,
+            "RECEIVE_LN_ADDRESS": bob.address,
+            "MINIMUM_PAYOUT": "5",
+            "PAYOUT_INTERVAL_S": "2",
+            "MINT_TIMEOUT_S": "5",
+        }
+        with Service(address, tmp_path / "home", settings) as service:
+            regulars = [
+                Regular(
+                    service.base_url,
+                    [mortal.fund(sat) for sat in TOKENS_SAT],
+                    [mortal.fund(sat) for sat in TICKETS_SAT],
+                    bob.address,
+                    seed,
+                )
+                for seed in range(REGULARS)
+            ]
+            kills = live_through(service, mortal, regulars, chaos_s)
+        house = build(address)
+        try:
+            assert_all_is_explained(house, regulars)
+        finally:
+            house.close()
+    assert min(kills) > 0
+    assert [reply for regular in regulars for reply in regular.diary.unclean] == []
+
+
+def live_through(
+    service: Service, mint: RealMint, regulars: list[Regular], chaos_s: float
+) -> tuple[int, int]:
+    with ThreadPoolExecutor(REGULARS) as threads:
+        list(threads.map(Regular.open, regulars))
+        until_s = time.monotonic() + chaos_s
+        killer = Killer(service, until_s, seed=11)
+        mint_killer = MintKiller(mint, until_s, seed=12)
+        killer.start()
+        mint_killer.start()
+        list(threads.map(lambda regular: regular.live(until_s), regulars))
+        killer.join()
+        mint_killer.join()
+        list(threads.map(Regular.leave, regulars))
+    return killer.kills, mint_killer.kills
+
+
+def assert_all_is_explained(house: House, regulars: list[Regular]) -> None:
+    settle(house)
+    told = assert_sound(house)
+    assert_nothing_is_left_to_do(house)
+
+    charged = charges(house)
+    served = [request_id for regular in regulars for request_id in regular.diary.served]
+    assert len(served) == len(set(served)) > 0
+    assert set(served) <= charged.keys()
+    assert {charge.cost_msat for charge in charged.values()} <= {COST_MSAT}
+    presented_msat = 1_000 * sum(regular.presented_sat for regular in regulars)
+    refunded_msat = 1_000 * sum(regular.refunded_sat for regular in regulars)
+    assert told.faces_msat == presented_msat + invoiced_msat(house)
+    assert told.collected_msat == refunded_msat
+    assert assert_paid_at_the_mint_as_in_the_books(house) > 0
+    told_of = {entry for regular in regulars for entry in regular.extras.payouts}
+    assert told_of <= begun(house)
+    assert_the_owner_took_only_what_was_earned(house, told.books)
+
+
+def settle(house: House) -> None:
+    """Recover until nothing is open but what waits to be collected."""
+    until_s = time.monotonic() + ENDS_S
+    while time.monotonic() < until_s:
+        house.recover()
+        kinds = {row.kind for _, row in house.store.open_movements()}
+        if kinds <= {"issued"}:
+            return
+        time.sleep(0.5)
+
+
+def invoiced_msat(house: House) -> int:
+    return sum(
+        entry.event.credited_msat
+        for page in house.store.log()
+        for _, entry in page
+        if isinstance(entry.event, InvoiceCredited)
+    )
+
+
+def begun(house: House) -> set[str]:
+    return {
+        str(entry.stream)
+        for page in house.store.log()
+        for _, entry in page
+        if isinstance(entry.event, PayoutStarted)
+    }
+
+
+def assert_the_owner_took_only_what_was_earned(house: House, books: Books) -> None:
+    _, kept = house.store.kept()
+    free_msat = sum(
+        row.amount * (1_000 if row.unit == "sat" else 1)
+        for row in kept.proofs.rows.values()
+        if row.state == FREE
+    )
+    assert free_msat >= books.owed_msat() - books.balances_msat["tokens:outstanding"]
+    drawn = [
+        entry.event
+        for page in house.store.log()
+        for _, entry in page
+        if isinstance(entry.event, PayoutPaid) and entry.event.payment.account_id == OWNER
+    ]
+    taken_msat = sum(event.payment.amount * event.payment.unit_msat for event in drawn)
+    assert taken_msat <= books.balances_msat["house:earned"]
