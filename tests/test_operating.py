@@ -54,3 +54,16 @@ def test_every_panel_shows_a_figure_that_is_told() -> None:
             named = FIGURE.findall(target["expr"])
             assert named, panel["title"]
             assert set(named) <= known(), panel["title"]
+
+
+def test_the_image_is_made_of_named_files_only() -> None:
+    """M49: an image that shipped what a running house had left behind."""
+    root = OPERATING.parent.parent
+    lines = (root / ".dockerignore").read_text().splitlines()
+    rules = [line for line in lines if line and not line.startswith("#")]
+    allowed = {line[1:].rstrip("/") for line in rules if line.startswith("!")}
+
+    assert rules[0] == "*"
+    assert all((root / name).exists() for name in allowed)
+    assert allowed.isdisjoint({".env", ".git", ".demo", "tests", "docs", "models.json"})
+    assert [name for name in allowed if ".db" in name or "*" in name] == []

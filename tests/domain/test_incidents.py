@@ -18,7 +18,7 @@ from domain.errors import (
 )
 from domain.guards import AccountRow
 from domain.msat import Msat
-from domain.posting import EARNED, SHORTFALL, available, mint
+from domain.posting import EARNED, SHORTFALL, available, held, mint, postings
 from domain.purse import Purse, split
 from domain.refund import Started
 from projections.books import Books
@@ -240,3 +240,22 @@ def test_what_made_a_balance_is_in_the_trail_line_by_line(ledger: Ledger, store:
     assert (
         sum(amount for (amount,) in came) - sum(amount for (amount,) in went) == has(store)[0]
     )
+
+
+def test_what_was_earned_and_what_was_charged_are_one_fact(
+    ledger: Ledger, store: Store
+) -> None:
+    """M23: income booked beside the charge, in a transaction that could fail by itself."""
+    hold_id = serve(ledger, ALICE, 60_000, 7_000)
+
+    end = store.history(hold_id)[-1].event
+    books = Books()
+    for page in store.log():
+        for _, entry in page:
+            books.post(entry.event)
+
+    arrows = {(arrow.source, arrow.destination): arrow.amount_msat for arrow in postings(end)}
+    assert arrows[held(ALICE), EARNED] == 7_000
+    assert arrows[held(ALICE), available(ALICE)] == 53_000
+    assert books.balances_msat[EARNED] == 7_000
+    assert has(store)[1] == books.balances_msat[held(ALICE)] == 0

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from tests.doubles.upstream import UpstreamDouble
     from tests.store.places import Place
 
-CHAOS_S = float(os.environ.get("CHAOS_SECONDS", "20"))
+CHAOS_S = float(os.environ.get("CHAOS_SECONDS", "60"))
 REGULARS = 5
 TOKENS_SAT = (512, 256, 64, 16)
 TICKETS_SAT = (16, 16, 8, 8)
@@ -54,7 +54,7 @@ def mortal(tmp_path: Path) -> Iterator[RealMint]:
     [
         pytest.param("sqlite_place", CHAOS_S, id="sqlite"),
         pytest.param(
-            "postgres_place", CHAOS_S / 2, id="postgresql", marks=pytest.mark.postgres
+            "postgres_place", CHAOS_S / 4, id="postgresql", marks=pytest.mark.postgres
         ),
     ],
 )

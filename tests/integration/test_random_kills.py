@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.integration.mint import RealMint
     from tests.store.places import Place
 
-CHAOS_S = float(os.environ.get("CHAOS_SECONDS", "20"))
+CHAOS_S = float(os.environ.get("CHAOS_SECONDS", "10"))
 CUSTOMERS = 6
 TOKENS_SAT = (512, 128, 64, 16)
 """What each customer has: a key is bought with the first, the last stays at home."""
@@ -71,9 +71,7 @@ def go_through_chaos(service: Service, customers: list[Customer], chaos_s: float
     ("where", "chaos_s"),
     [
         pytest.param("sqlite_place", CHAOS_S, id="sqlite"),
-        pytest.param(
-            "postgres_place", CHAOS_S / 2, id="postgresql", marks=pytest.mark.postgres
-        ),
+        pytest.param("postgres_place", CHAOS_S, id="postgresql", marks=pytest.mark.postgres),
     ],
 )
 def test_nothing_is_lost_and_nothing_paid_twice(

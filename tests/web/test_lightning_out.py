@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from uuid import uuid4
+from uuid import UUID
 
 import pytest
 
@@ -192,7 +192,7 @@ def test_a_mint_that_is_away_costs_nothing(house: House, bob: RecipientServer) -
     assert house.wallet(key)["balance"] == 999_000
 
 
-@pytest.mark.parametrize("name", [str(uuid4()), "nonsense"])
+@pytest.mark.parametrize("name", [str(UUID(int=7)), "nonsense"])
 def test_a_refund_that_never_was_is_not_found(house: House, name: str) -> None:
     path = f"/v1/wallet/refund/{name}"
 
