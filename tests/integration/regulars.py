@@ -7,7 +7,6 @@ import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import requests
 
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
     from tests.integration.mint import RealMint
 
-PAID_OUT_SAT = 20
 INVOICED_SAT = 32
 MINT_AWAY_S = (0.2, 2.0)
 MINT_CALM_S = (2.0, 6.0)
@@ -34,7 +32,6 @@ class Extras:
 
     tickets: list[str] = field(default_factory=list)
     redeemed: list[str] = field(default_factory=list)
-    payouts: set[str] = field(default_factory=set)
     invoices: int = 0
     children: list[str] = field(default_factory=list)
 
@@ -53,9 +50,8 @@ class Regular(Customer):
         recipient: str,
         seed: int,
     ) -> None:
-        super().__init__(base_url, purse, seed)
+        super().__init__(base_url, purse, seed, recipient)
         self._tickets = list(tickets)
-        self._recipient = recipient
         self.extras = Extras()
 
     def live(self, until_s: float) -> None:
@@ -64,7 +60,7 @@ class Regular(Customer):
             *[self._chat, self._stream, self._stream_and_leave] * 2,
             self._topup,
             self._refund,
-            *[self._by_ticket, self._pay_out, self._invoice, self._make_child, self._as_child],
+            *[self._by_ticket, self._pay, self._invoice, self._make_child, self._as_child],
         ]
         while time.monotonic() < until_s:
             self._random.choice(acts)()
@@ -88,13 +84,6 @@ class Regular(Customer):
         body = chat_body(stream=False, model=SLOW, question=QUESTION)
         nobody = Client(self._nobody.base_url, "")
         self._try(lambda: nobody.post(CHAT, body, {"X-Cashu": ticket, "Authorization": ""}))
-
-    def _pay_out(self) -> None:
-        wish = {"lightning_address": self._recipient, "amount_sats": PAID_OUT_SAT}
-        named = {"Idempotency-Key": uuid4().hex}
-        reply = self._try(lambda: self.client.post("/v1/balance/refund", wish, named))
-        if reply is not None and reply.status < requests.codes.bad_request:
-            self.extras.payouts.add(reply.document["refund_id"])
 
     def _invoice(self) -> None:
         wish = {"amount_sats": INVOICED_SAT, "purpose": "topup"}

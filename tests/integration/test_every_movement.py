@@ -132,7 +132,7 @@ def assert_all_is_explained(house: House, regulars: list[Regular]) -> None:
     assert told.faces_msat == presented_msat + invoiced_msat(house)
     assert told.collected_msat == refunded_msat
     assert assert_paid_at_the_mint_as_in_the_books(house) > 0
-    told_of = {entry for regular in regulars for entry in regular.extras.payouts}
+    told_of = {entry for regular in regulars for entry in regular.diary.paid}
     assert told_of <= begun(house)
     assert_the_owner_took_only_what_was_earned(house, told.books)
 
