@@ -13,7 +13,7 @@ from app.cashier.dead import known_dead
 from app.cashier.invoice import Invoices
 from app.cashier.keys import Addresses, Keys
 from app.cashier.offers import Offers
-from app.cashier.opening import Taking, open_deposits, quote_key
+from app.cashier.opening import Taking, open_batches, open_deposits, quote_key
 from app.cashier.payout import Payouts
 from app.cashier.refund import Refunds
 from app.environment import SettingsError
@@ -36,6 +36,7 @@ from projections.checkpoint import origin_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from app.cashier.batch import Batches
     from app.cashier.deposit import Deposits
     from app.settings import Settings
     from app.store.locks import Locks
@@ -58,6 +59,7 @@ class House:
     mints: Mints
     deposits: Deposits
     refunds: Refunds
+    batches: Batches
     addresses: LightningAddresses
     payouts: Payouts
     invoices: Invoices
@@ -87,6 +89,7 @@ def build(settings: Settings, records: Callable[[Store], Record]) -> House:
             waiting_max=4 * settings.mint_requests_max,
         ),
     )
+    batches = open_batches(ledger, mints, seed, store)
     guard = Guard(settings.guard_allow)
     addresses = LightningAddresses(Fetch(guard))
     payouts = Payouts(
@@ -113,7 +116,8 @@ def build(settings: Settings, records: Callable[[Store], Record]) -> House:
             guard,
             find_dead=known_dead(store),
         ),
-        refunds=Refunds(ledger, mints, store),
+        refunds=Refunds(ledger, mints, store, gather=batches.gather),
+        batches=batches,
         addresses=addresses,
         payouts=payouts,
         invoices=Invoices(ledger, mints, store, partial(quote_key, seed)),
@@ -160,5 +164,6 @@ def _taking(settings: Settings) -> Taking:
         foreign_urls=settings.foreign_urls,
         foreign_fee_max_percent=settings.foreign_fee_max_percent,
         foreign_max=Msat.from_sat(settings.foreign_max_sat),
+        instant_max=Msat.from_sat(settings.instant_max_sat),
         timeout_s=settings.mint_timeout_s,
     )

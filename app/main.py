@@ -16,6 +16,7 @@ from app.cashier.bill import Policy
 from app.cashier.charge import Charges
 from app.cashier.earnings import Earnings
 from app.cashier.expiry import Expiry
+from app.cashier.opening import opener_of
 from app.cashier.probe import Probe
 from app.cashier.quote import Quotes, Rates
 from app.cashier.rates import RateDesk
@@ -140,6 +141,7 @@ def create_back_office(settings: Settings) -> BackOffice:
             partial(recovery.watch_tokens, _age_to_ask_at(settings)),
         ),
         Job("order in the purse", TIDY_EVERY_S, swaps.tidy),
+        Job("locked tokens", FINISH_EVERY_S, house.batches.sweep),
         Job("invoices", WATCH_EVERY_S, house.invoices.watch),
         *_payout_jobs(house),
         Job("followers", FOLLOW_EVERY_S, lambda: _follow(followed)),
@@ -237,7 +239,15 @@ def _doors(house: House) -> Doors:
         refunds=house.refunds,
         payouts=house.payouts,
         charges=charges,
-        tickets=Tickets(house.deposits, charges, house.refunds, quotes, sizes, house.store),
+        tickets=Tickets(
+            house.deposits,
+            charges,
+            house.refunds,
+            quotes,
+            sizes,
+            house.store,
+            opener_of(house.seed).lock if settings.instant_max_sat else None,
+        ),
         invoices=house.invoices,
         find_invoice=partial(find_invoice, house.store),
         quotes=quotes,
@@ -276,6 +286,7 @@ def _about(settings: Settings, seed: Seed) -> About:
         http_url=settings.http_url,
         onion_url=settings.onion_url,
         verifier_key=str(signing_key(settings, seed).verifier),
+        pubkey=opener_of(seed).pubkey,
     )
 
 

@@ -58,6 +58,10 @@ class Settings(BaseSettings):
     """The mints whose ecash is taken, with commas between them; refunds come from them too.
     Whoever runs a mint can make its ecash worthless: name only mints that you trust."""
 
+    instant_max_sat: int = Field(default=0, ge=0, le=100_000_000)
+    """How much of tokens locked to this house's key is credited for each mint before they are
+    swapped, in sat: no request waits for a mint then. 0 swaps first, as all other tokens."""
+
     foreign_mints: str = "off"
     """Whether tokens of other mints are taken too: off, any, or URLs with commas between them.
     Such a token is melted at its mint into an invoice of ours; what arrives is credited."""

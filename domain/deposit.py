@@ -19,7 +19,7 @@ from domain.errors import (
     UnknownMovementError,
 )
 from domain.event import Entry, Event
-from domain.guards import DEPOSIT, FREE, GuardRows, MovementRow, ProofKey, ProofRow
+from domain.guards import DEPOSIT, FREE, TAKEN, GuardRows, MovementRow, ProofKey, ProofRow
 from domain.msat import MSAT_PER_UNIT
 
 
@@ -112,11 +112,15 @@ class OfToken(Event, frozen=True, kw_only=True):
 
 
 class Received(OfToken, frozen=True, kw_only=True):
-    """A token was presented; its proofs are about to be swapped for ours."""
+    """A token was presented; its proofs are about to be swapped for ours.
+
+    `ys` are the points by which its mint knows those of them that are locked to us.
+    """
 
     TOPIC: ClassVar[str] = "deposit.received"
     claim: Claim
     plan: Plan
+    ys: tuple[str, ...] = ()
 
     @property
     def owner(self) -> UUID | None:
@@ -132,6 +136,7 @@ class Replanned(OfToken, frozen=True, kw_only=True):
     TOPIC: ClassVar[str] = "deposit.replanned"
     claim: Claim
     plan: Plan
+    ys: tuple[str, ...] = ()
 
     @property
     def owner(self) -> UUID | None:
@@ -179,6 +184,7 @@ class Refused(OfToken, frozen=True, kw_only=True):
     reason: str
     final: bool
     dead: tuple[str, ...] = ()
+    ys: tuple[str, ...] = ()
 
     @property
     def may_begin_again(self) -> bool:
@@ -186,6 +192,7 @@ class Refused(OfToken, frozen=True, kw_only=True):
 
     def apply(self, rows: GuardRows, stream: UUID, _version: int) -> None:
         rows.movements.drop(stream)
+        rows.free_ys(self.ys, stream)
 
 
 def keep(rows: GuardRows, mint: str, unit: str, proofs: Sequence[Signed]) -> None:
@@ -198,6 +205,7 @@ def keep(rows: GuardRows, mint: str, unit: str, proofs: Sequence[Signed]) -> Non
 def _open(rows: GuardRows, stream: UUID, version: int, event: Received | Replanned) -> None:
     claim = event.claim
     event.plan.use(rows, claim.mint, claim.unit)
+    rows.take_ys(event.ys, stream)
     rows.movements.put(
         stream, MovementRow(DEPOSIT, version, claim.account_id, claim.mint, event.at)
     )
@@ -215,16 +223,19 @@ class Receive:
     claim: Claim
     keyset_id: str
     amounts: tuple[int, ...]
+    ys: tuple[str, ...] = ()
 
     def need(self, needs: Needs) -> None:
         needs.movements.add(self.stream)
         needs.keysets.add(self.keyset_id)
+        _need_ys(needs, self.ys, self.claim.mint)
 
     def decide(self, rows: GuardRows, at: datetime) -> Entry:
         if rows.movements.get(self.stream):
             raise AskTheLogError
+        _demand_own(rows, self.ys, self.stream)
         plan = Plan.next(rows, self.claim.mint, self.keyset_id, self.amounts)
-        return Entry(self.stream, 1, Received(at=at, claim=self.claim, plan=plan))
+        return Entry(self.stream, 1, Received(at=at, claim=self.claim, plan=plan, ys=self.ys))
 
     def replay(self, history: Sequence[Entry]) -> Entry:
         entry = newest(self.stream, history)
@@ -246,17 +257,20 @@ class Replan:
     claim: Claim
     keyset_id: str
     amounts: tuple[int, ...]
+    ys: tuple[str, ...] = ()
 
     def need(self, needs: Needs) -> None:
         needs.movements.add(self.stream)
         needs.keysets.add(self.keyset_id)
+        _need_ys(needs, self.ys, self.claim.mint)
 
     def decide(self, rows: GuardRows, at: datetime) -> Entry:
         movement = rows.movements.get(self.stream)
         if movement is not None and movement.version != self.version:
             raise AskTheLogError
+        _demand_own(rows, self.ys, self.stream)
         plan = Plan.next(rows, self.claim.mint, self.keyset_id, self.amounts)
-        replanned = Replanned(at=at, claim=self.claim, plan=plan)
+        replanned = Replanned(at=at, claim=self.claim, plan=plan, ys=self.ys)
         return Entry(self.stream, self.version + 1, replanned)
 
     def replay(self, history: Sequence[Entry]) -> Entry:
@@ -320,6 +334,7 @@ class Refuse:
 
     def need(self, needs: Needs) -> None:
         needs.movements.add(self.stream)
+        _need_ys(needs, self.intent.ys, self.intent.claim.mint)
 
     def decide(self, rows: GuardRows, at: datetime) -> Entry:
         _expect(rows, self.stream, self.version)
@@ -331,6 +346,7 @@ class Refuse:
             reason=self.reason[:200],
             final=self.final,
             dead=self.dead,
+            ys=self.intent.ys,
         )
         return Entry(self.stream, self.version + 1, refused)
 
@@ -362,3 +378,19 @@ def _expect(rows: GuardRows, stream: UUID, version: int) -> None:
     movement = rows.movements.get(stream)
     if movement is None or movement.version != version:
         raise AskTheLogError
+
+
+def _need_ys(needs: Needs, ys: Sequence[str], mint: str) -> None:
+    if ys:
+        # With the mint's exposure comes its turn: of two that show the same proof at the
+        # same moment, one is second.
+        needs.ys.update(ys)
+        needs.exposures.add(mint)
+
+
+def _demand_own(rows: GuardRows, ys: Sequence[str], stream: UUID) -> None:
+    """Raise `TokenTakenError` if a proof is that of another deposit already."""
+    for y in ys:
+        row = rows.ys.get(y)
+        if row is not None and row.state == TAKEN and row.stream != stream:
+            raise TokenTakenError

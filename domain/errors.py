@@ -18,6 +18,7 @@ LedgerError
 ├── RequestInProgressError       the same request is already being served
 ├── RequestRepeatedError         the same request was already served (carries its end)
 ├── RequestChangedError          a request of the same name asked for something else
+├── NotInstantError              a token locked to us has to be swapped before it is credited
 ├── TokenTakenError              the token was deposited to another account
 ├── KeysetTakenError             another mint has shown the same keyset id
 ├── MovementEndedError           the movement has ended otherwise (carries its end)
@@ -175,6 +176,10 @@ class RequestChangedError(LedgerError):
     def __init__(self, hold_id: UUID) -> None:
         super().__init__()
         self.hold_id = hold_id
+
+
+class NotInstantError(LedgerError):
+    """The token is not credited at once: its mint has to take it first."""
 
 
 class TokenTakenError(LedgerError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from datetime import datetime
 from typing import Generic, NamedTuple, TypeVar
 from uuid import UUID
@@ -102,6 +102,24 @@ class ReconciledRow(NamedTuple):
     at: datetime
 
 
+class LockedRow(NamedTuple):
+    """A proof locked to us that was shown before, by the token it came in.
+
+    `state` is taken, by a deposit that was credited or may be; or online, when its mint
+    has refused that one: then only the mint's word counts from now on.
+    """
+
+    stream: UUID
+    state: str
+
+
+class ExposureRow(NamedTuple):
+    """What was credited of locked tokens of a mint and not swapped yet, and what was lost."""
+
+    unswapped_msat: int
+    lost_msat: int
+
+
 class Totals(NamedTuple):
     """What all accounts are owed and what all free proofs are worth, in msat, by mint."""
 
@@ -110,10 +128,13 @@ class Totals(NamedTuple):
 
 
 NO_ACCOUNT = AccountRow(0, 0, "", "")
+NO_EXPOSURE = ExposureRow(0, 0)
 FREE, RESERVED, OUT = "free", "reserved", "out"
 DEPOSIT, REFUND, ISSUED, INVOICE = "deposit", "refund", "issued", "invoice"
 SWEEP, SWAP = "sweep", "swap"
 PAYOUT, FOREIGN = "payout", "foreign"
+INSTANT, INSTANT_ALONE, BATCHED, BATCH = "instant", "instant alone", "batched", "batch"
+TAKEN, ONLINE = "taken", "online"
 NEWEST = "newest"
 
 
@@ -158,6 +179,8 @@ class GuardRows:
         self.proofs: Table[ProofKey, ProofRow] = Table(tracked=tracked)
         self.rates: Table[str, RateRow] = Table(tracked=tracked)
         self.reconciled: Table[str, ReconciledRow] = Table(tracked=tracked)
+        self.ys: Table[str, LockedRow] = Table(tracked=tracked)
+        self.exposures: Table[str, ExposureRow] = Table(tracked=tracked)
         self.providers: Table[str, ProviderRow] = Table(tracked=tracked)
         self._elsewhere = Totals({}, {})
 
@@ -207,6 +230,16 @@ class GuardRows:
             )
         changed = AccountRow(available_msat, held_msat, row.mint, row.unit, row.keyed)
         self.accounts.put(account_id, changed)
+
+    def take_ys(self, ys: Iterable[str], stream: UUID) -> None:
+        """Remember proofs locked to us as those of a deposit."""
+        for y in ys:
+            self.ys.put(y, LockedRow(stream, TAKEN))
+
+    def free_ys(self, ys: Iterable[str], stream: UUID) -> None:
+        """Remember proofs locked to us as refused: only their mint can tell what they are."""
+        for y in ys:
+            self.ys.put(y, LockedRow(stream, ONLINE))
 
     def set_home(self, account_id: UUID, mint: str, unit: str) -> None:
         """Remember where an account's newest deposit came from: refunds go there."""

@@ -25,19 +25,11 @@ from domain.deposit import (
 from domain.donation import Donate, Donated
 from domain.errors import MovementEndedError, OtherKeyError
 from domain.event import Entry
-from domain.foreign_ledger import ForeignLedger, Record, expect
+from domain.foreign_ledger import Record, expect
 from domain.guards import ProofKey
 from domain.hold import Charge, Charged, Held, Hold, Metered, Release, Released, Terms
 from domain.identity import prices_of_version
-from domain.invoice import (
-    Bill,
-    CreditInvoice,
-    InvoiceCredited,
-    InvoiceLapsed,
-    LapseInvoice,
-    OpenInvoice,
-    PlanInvoice,
-)
+from domain.invoice_ledger import InvoiceLedger
 from domain.key import Changes, KeyMade, KeyReset, KeySet, MakeKey, ResetKey, SetKey
 from domain.msat import Msat
 from domain.own_ledger import OwnLedger
@@ -71,7 +63,7 @@ from domain.refund import (
 E = TypeVar("E")
 
 
-class Ledger(ForeignLedger, OwnLedger):
+class Ledger(InvoiceLedger, OwnLedger):
     """Every use case of the books.
 
     Each method returns when its event is durable. Called again for the same movement it
@@ -159,17 +151,29 @@ class Ledger(ForeignLedger, OwnLedger):
         return expect(self._record(Donate(donation_id, account_id, amount_msat)), Donated)
 
     def receive_token(
-        self, deposit_id: UUID, claim: Claim, keyset_id: str, amounts: tuple[int, ...]
+        self,
+        deposit_id: UUID,
+        claim: Claim,
+        keyset_id: str,
+        amounts: tuple[int, ...],
+        ys: tuple[str, ...] = (),
     ) -> Entry:
         """Record that a token is about to be swapped for outputs of `amounts`.
+
+        `ys` are those of its proofs that are locked to us.
 
         Returns the movement's newest entry: `Received` when it is new, else whatever became
         of it. Raises `TokenTakenError`, `KeysetTakenError`.
         """
-        return self._record(Receive(deposit_id, claim, keyset_id, amounts))
+        return self._record(Receive(deposit_id, claim, keyset_id, amounts, ys))
 
     def replan_deposit(
-        self, newest: Entry, claim: Claim, keyset_id: str, amounts: tuple[int, ...]
+        self,
+        newest: Entry,
+        claim: Claim,
+        keyset_id: str,
+        amounts: tuple[int, ...],
+        ys: tuple[str, ...] = (),
     ) -> Entry:
         """Record new outputs for a token after `newest`, a refused plan or a refusal.
 
@@ -178,7 +182,7 @@ class Ledger(ForeignLedger, OwnLedger):
         stream, version, event = newest
         if not isinstance(event, OfToken) or not event.may_begin_again:
             _planned(newest)
-        return self._record(Replan(stream, version, claim, keyset_id, amounts))
+        return self._record(Replan(stream, version, claim, keyset_id, amounts, ys))
 
     def credit_deposit(self, intent: Entry, proofs: tuple[Signed, ...]) -> Credited:
         """Record that the mint signed what `intent` planned; the account is credited.
@@ -255,35 +259,6 @@ class Ledger(ForeignLedger, OwnLedger):
         """Record that a token we issued was spent by whoever holds it."""
         command = Collect(newest.stream, newest.version, issued)
         return expect(self._record(command), Collected)
-
-    def open_invoice(self, invoice_id: UUID, bill: Bill) -> Entry:
-        """Record an invoice that a mint has made; nobody owes or owns anything by it."""
-        return self._record(OpenInvoice(invoice_id, bill))
-
-    def plan_invoice(
-        self, newest: Entry, bill: Bill, keyset_id: str, amounts: tuple[int, ...]
-    ) -> Entry:
-        """Record the outputs about to be minted for an invoice that is paid."""
-        stream, version, _ = newest
-        return self._record(PlanInvoice(stream, version, bill, keyset_id, amounts))
-
-    def credit_invoice(
-        self, newest: Entry, bill: Bill, proofs: tuple[Signed, ...]
-    ) -> InvoiceCredited:
-        """Record that the mint signed for a paid invoice; its account is credited, once.
-
-        Raises `UnknownMovementError`, `MovementEndedError`.
-        """
-        command = CreditInvoice(newest.stream, newest.version, bill, proofs)
-        return expect(self._record(command), InvoiceCredited)
-
-    def lapse_invoice(self, newest: Entry, bill: Bill) -> InvoiceLapsed:
-        """Record that an invoice is unpaid and expired at its mint.
-
-        Raises `UnknownMovementError`, `MovementEndedError`.
-        """
-        command = LapseInvoice(newest.stream, newest.version, bill)
-        return expect(self._record(command), InvoiceLapsed)
 
     def start_payout(
         self, payout_id: UUID, account_id: UUID, purse: Purse, offer: Offer, destination: bytes

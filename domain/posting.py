@@ -5,11 +5,13 @@ The chart of accounts, and which way round the signs are:
     mint:<url>             our ecash at a mint: an asset, so its balance is zero or negative
     client:<id>:available  owed to a client, who may spend it
     client:<id>:held       owed to a client, set aside for requests in progress
+    instant:<url>          locked tokens of a mint, credited and not yet swapped: an asset
     refunds:in_flight      taken from clients, the mint has not yet made the token
     tokens:outstanding     owed to whoever holds a token we issued
     house:earned           the house's income
     house:donated          what clients have given to the house
     house:shortfall        the house's loss: served, but neither held nor available
+    house:lost             locked tokens that were credited, and that their mint did not take
     lightning:in_flight    taken for payments over Lightning, the mint has not yet paid
     house:drawn            what the owner has taken out: zero or negative
     house:fees:lightning   what payments of the house have cost: zero or negative
@@ -32,6 +34,14 @@ from domain.event import Event
 from domain.foreign import ForeignArrived, ForeignCredited, ForeignQuoted, ForeignRefused
 from domain.hold import Charged, Held, Released
 from domain.identity import OWNER
+from domain.instant import (
+    BatchParted,
+    BatchPlanned,
+    BatchReplanned,
+    BatchSwapped,
+    InstantCredited,
+    InstantLost,
+)
 from domain.invoice import InvoiceCredited, InvoiceLapsed, InvoiceOpened, InvoicePlanned
 from domain.key import KeyMade, KeyReset, KeySet
 from domain.keyset import KeysetAdvanced
@@ -54,6 +64,7 @@ LIGHTNING_IN_FLIGHT = "lightning:in_flight"
 DRAWN = "house:drawn"
 FEES_LIGHTNING = "house:fees:lightning"
 FEES_MINT = "house:fees:mint"
+LOST = "house:lost"
 
 
 class Posting(NamedTuple):
@@ -80,6 +91,10 @@ def _client(account_id: UUID) -> tuple[str, str]:
 
 def mint(url: str) -> str:
     return f"mint:{url}"
+
+
+def instant(url: str) -> str:
+    return f"instant:{url}"
 
 
 def postings(event: Event) -> list[Posting]:
@@ -121,6 +136,32 @@ def _credited(event: Credited) -> list[Posting]:
         Posting(mint(event.mint), client, event.face_msat),
         Posting(client, mint(event.mint), event.fee_msat),
     ]
+
+
+def _credited_at_once(event: InstantCredited) -> list[Posting]:
+    client = available(event.account_id)
+    return [
+        Posting(instant(event.mint), client, event.face_msat),
+        Posting(client, instant(event.mint), event.fee_msat),
+    ]
+
+
+def _swapped_later(event: BatchSwapped) -> list[Posting]:
+    """Return what came of locked tokens: together they cost less than each alone.
+
+    Were they worth less than was credited, the mint's fee has risen meanwhile.
+    """
+    url, credited_msat = event.batch.mint, event.batch.credited_msat
+    came_msat = min(event.swapped_msat, credited_msat)
+    return [
+        Posting(mint(url), instant(url), came_msat),
+        Posting(mint(url), FEES_MINT, event.swapped_msat - came_msat),
+        Posting(FEES_MINT, instant(url), credited_msat - came_msat),
+    ]
+
+
+def _lost(event: InstantLost) -> list[Posting]:
+    return [Posting(LOST, instant(event.mint), event.lost_msat)]
 
 
 def _paid_in(event: InvoiceCredited | ForeignCredited) -> list[Posting]:
@@ -244,6 +285,12 @@ _POSTINGS: Mapping[type[Event], Callable[[Any], list[Posting]]] = {
     ProviderListed: _nothing,
     ProviderRemoved: _nothing,
     Reconciled: _nothing,
+    InstantCredited: _credited_at_once,
+    InstantLost: _lost,
+    BatchPlanned: _nothing,
+    BatchReplanned: _nothing,
+    BatchSwapped: _swapped_later,
+    BatchParted: _nothing,
     ForeignQuoted: _nothing,
     ForeignArrived: _nothing,
     ForeignCredited: _paid_in,

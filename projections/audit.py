@@ -20,6 +20,7 @@ from domain.reconcile import Reconciled
 from domain.refund import Started
 from domain.swap import SwapStarted
 from projections.audit_foreign import FOREIGN_FOLLOWS, REFUSED, ForeignAudit, ForeignEvent
+from projections.audit_instant import INSTANT_FOLLOWS, InstantAudit, InstantEvent
 from projections.audit_keys import KeyEvent, check_key_hold, check_rules
 from projections.audit_payout import PAYOUT_FOLLOWS, PayoutAudit, PayoutEvent
 from projections.audit_refund import REFUND_FOLLOWS, RefundAudit, RefundEvent
@@ -44,6 +45,7 @@ FOLLOWS: dict[type[Event], tuple[str, ...]] = {
     **PAYOUT_FOLLOWS,
     **REFUND_FOLLOWS,
     **FOREIGN_FOLLOWS,
+    **INSTANT_FOLLOWS,
 }
 """What a movement must be just before; a refusal may be followed unless it was final."""
 
@@ -70,6 +72,7 @@ class Auditor:
         self._payouts = PayoutAudit(self.rows)
         self._refunds = RefundAudit(self.rows)
         self._foreign = ForeignAudit()
+        self._instant = InstantAudit(self.rows)
 
     def read(self, page: Iterable[tuple[int, Entry]]) -> str | None:
         """Return what is wrong at which position, or `None` when nothing is."""
@@ -162,10 +165,13 @@ class Auditor:
         elif isinstance(event, ForeignEvent):
             self._check_foreign(stream, version, event)
         else:
-            self._check_fact(version, event)
+            self._check_fact(stream, version, event)
 
-    def _check_fact(self, version: int, event: Event) -> None:
-        if isinstance(event, Reconciled):
+    def _check_fact(self, stream: UUID, version: int, event: Event) -> None:
+        if isinstance(event, InstantEvent):
+            self._instant.check(stream, event)
+            self._refused.pop(stream, None)
+        elif isinstance(event, Reconciled):
             row = self.rows.reconciled.get(event.mint)
             demand(version == (row.version + 1 if row else 1), f"is version {version}")
         elif isinstance(event, KeysetAdvanced):

@@ -20,6 +20,8 @@ TABLES = (
     "rates",
     "reconciled",
     "providers",
+    "ys",
+    "exposures",
 )
 
 

@@ -6,8 +6,6 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from app.cashier.dead import dead_by, marks_of
 from app.cashier.errors import (
     DepositPendingError,
@@ -17,6 +15,7 @@ from app.cashier.errors import (
     TokenRefusedError,
     TokenSpentError,
 )
+from app.cashier.sealed import seal, unseal
 from app.cashier.turns import PAUSE_S, STEPS_MAX, Turns
 from app.cashier.ways import Deposited
 from app.gateways.errors import (
@@ -33,6 +32,7 @@ from app.gateways.mint.errors import KeysetError, TokenError
 from app.gateways.mint.keysets import split
 from app.gateways.mint.locks import spending_condition
 from app.gateways.mint.mints import UntrustedMintError
+from app.gateways.mint.opener import Opener
 from app.gateways.mint.tokens import Proof, Token
 from app.gateways.mint.wallet import FINAL, REPLAN, Code, Wallet
 from domain.deposit import Claim, OfToken, Received, Refused, Replanned, Signed, owner_of
@@ -50,6 +50,9 @@ if TYPE_CHECKING:
     from app.gateways.mint.seal import Sealer
     from domain.ledger import Ledger
 
+SWAPPED_IN_S = 60.0
+"""A lock to us that ends sooner may be open to others before its mint is asked."""
+
 PENDING = frozenset({11002, 11004})
 """Answers of a mint that is busy with these very proofs or outputs (NUT-00, error codes)."""
 
@@ -66,6 +69,7 @@ class Deposits:
         pause: Callable[[float], None] = time.sleep,
         ways: Sequence[Way] = (),
         find_dead: Callable[[Sequence[str]], int | None] = lambda _: None,
+        opener: Opener | None = None,
     ) -> None:
         """`find_dead` returns why one of some marks is known to be dead, if one is."""
         self._ledger = ledger
@@ -75,6 +79,8 @@ class Deposits:
         self._pause = pause
         self._ways = tuple(ways)
         self._find_dead = find_dead
+        # A key of chance opens nothing: nobody has locked a token to it.
+        self._opener = opener or Opener(crypto.random_key())
         self._turns = Turns()
 
     def read(self, text: str) -> Token:
@@ -168,9 +174,10 @@ class Deposits:
             claim, amounts, keyset_id = self._classified(token, account_id, stream)
             # Better told to come again than left waiting with a token that is half taken.
             self._mints.get(token.mint).client.expect_open()
-        entry = self._ledger.receive_token(stream, claim, keyset_id, amounts)
+        ys = _ys_of_locked(token)
+        entry = self._ledger.receive_token(stream, claim, keyset_id, amounts, ys)
         if _may_begin_again(entry):
-            entry = self._ledger.replan_deposit(entry, claim, keyset_id, amounts)
+            entry = self._ledger.replan_deposit(entry, claim, keyset_id, amounts, ys)
         return entry
 
     def _classified(
@@ -183,7 +190,7 @@ class Deposits:
             unit=token.unit,
             face_msat=token.amount * MSAT_PER_UNIT[token.unit],
             fee_msat=fee * MSAT_PER_UNIT[token.unit],
-            sealed=self._sealer.seal(msgspec.json.encode(_rows(proofs)), stream.bytes),
+            sealed=seal(self._sealer, stream, proofs),
         )
         return claim, split(token.amount - fee), wallet.keysets.active(token.unit).id
 
@@ -198,10 +205,10 @@ class Deposits:
             raise FeesExceedTokenError
         return wallet, proofs, fee
 
-    @staticmethod
-    def _checked(wallet: Wallet, unit: str, proof: Proof) -> Proof:
+    def _checked(self, wallet: Wallet, unit: str, proof: Proof) -> Proof:
         """Return the proof with its full keyset id; raises before the mint sees it."""
-        if spending_condition(proof.secret) is not None:
+        is_locked = spending_condition(proof.secret) is not None
+        if is_locked and not self._opener.opens(proof.secret, time.time() + SWAPPED_IN_S):
             raise TokenRefusedError("The token is locked, and cannot be spent by this house.")
         keyset = wallet.keysets.find(proof.keyset_id)
         if keyset.unit != unit:
@@ -242,7 +249,7 @@ class Deposits:
             wallet = self._mints.get(event.claim.mint)
         except UntrustedMintError as error:
             raise DepositPendingError from error
-        inputs = self._opened(entry.stream, event.claim)
+        inputs = self._proofs(entry.stream, event.claim)
         try:
             signed = wallet.swap(inputs, event.plan)
         except MintRefusedError as error:
@@ -290,16 +297,10 @@ class Deposits:
         except (OutcomeUnknownError, RefusedError) as error:
             raise DepositPendingError from error
         amounts = event.plan.amounts
-        return self._ledger.replan_deposit(entry, event.claim, keyset_id, amounts)
+        return self._ledger.replan_deposit(entry, event.claim, keyset_id, amounts, event.ys)
 
-    def _opened(self, stream: UUID, claim: Claim) -> list[Proof]:
-        rows = msgspec.json.decode(
-            self._sealer.open(claim.sealed, stream.bytes), type=list[tuple[str, int, str, str]]
-        )
-        return [
-            Proof(keyset_id=keyset_id, amount=amount, secret=secret, c=c)
-            for keyset_id, amount, secret, c in rows
-        ]
+    def _proofs(self, stream: UUID, claim: Claim) -> list[Proof]:
+        return unseal(self._sealer, self._opener, stream, claim.sealed)
 
 
 @contextmanager
@@ -317,8 +318,12 @@ def _told() -> Iterator[None]:
         raise MintDownError from error
 
 
-def _rows(proofs: Sequence[Proof]) -> list[tuple[str, int, str, str]]:
-    return [(proof.keyset_id, proof.amount, proof.secret, proof.c) for proof in proofs]
+def _ys_of_locked(token: Token) -> tuple[str, ...]:
+    return tuple(
+        crypto.hash_to_curve(proof.secret)
+        for proof in token.proofs
+        if spending_condition(proof.secret) is not None
+    )
 
 
 def _may_begin_again(entry: Entry) -> bool:

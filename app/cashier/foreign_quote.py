@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from app.cashier.errors import FeesExceedTokenError, MintDownError, TokenRefusedError
+from app.cashier.sealed import seal
 from app.gateways.errors import GatewayError, MintAnswerError
 from app.gateways.mint import crypto
 from app.gateways.mint.locks import spending_condition
@@ -120,7 +119,6 @@ class ForeignQuotes:
     def _claim(
         self, token: Token, fee: int, account_id: UUID, stream: UUID, proofs: list[Proof]
     ) -> Claim:
-        rows = [(proof.keyset_id, proof.amount, proof.secret, proof.c) for proof in proofs]
         each_msat = MSAT_PER_UNIT[token.unit]
         return Claim(
             account_id=account_id,
@@ -128,7 +126,7 @@ class ForeignQuotes:
             unit=token.unit,
             face_msat=token.amount * each_msat,
             fee_msat=fee * each_msat,
-            sealed=self._sealer.seal(msgspec.json.encode(rows), stream.bytes),
+            sealed=seal(self._sealer, stream, proofs),
         )
 
     def _bill(self, amount_sat: int, account_id: UUID, stream: UUID) -> Bill:

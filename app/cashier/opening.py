@@ -7,24 +7,29 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from app.cashier.batch import Batches
 from app.cashier.deposit import Deposits
 from app.cashier.foreign import ForeignTokens
 from app.cashier.foreign_quote import ForeignLimits, ForeignQuotes
+from app.cashier.instant import InstantTokens
 from app.gateways.mint.foreign import ForeignMints
+from app.gateways.mint.opener import Opener
 from app.gateways.mint.seal import Sealer
+from domain.msat import Msat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from uuid import UUID
 
+    from app.cashier.batch import Books
     from app.gateways.guarded import Guard
     from app.gateways.mint.crypto import Seed
     from app.gateways.mint.mints import Mints
     from domain.event import Entry
     from domain.ledger import Ledger
-    from domain.msat import Msat
 
-SEAL = b"sealed proofs"
+SEAL, LOCK = b"sealed proofs", b"locks"
+ZERO = Msat(0)
 FOREIGN_ATTEMPTS_MAX = 3
 
 
@@ -36,6 +41,7 @@ class Taking:
     foreign_fee_max_percent: int
     foreign_max: Msat
     timeout_s: float
+    instant_max: Msat = ZERO
 
 
 def open_deposits(
@@ -63,7 +69,28 @@ def open_deposits(
         history,
         pause,
     )
-    return Deposits(ledger, mints, sealer, history, pause, [foreign], find_dead)
+    opener = opener_of(seed)
+    instant = InstantTokens(ledger, mints, sealer, history, opener, taking.instant_max)
+    return Deposits(
+        ledger, mints, sealer, history, pause, [instant, foreign], find_dead, opener
+    )
+
+
+def open_batches(
+    ledger: Ledger,
+    mints: Mints,
+    seed: Seed,
+    books: Books,
+    pause: Callable[[float], None] = time.sleep,
+) -> Batches:
+    """Build what swaps the locked tokens that were credited at once."""
+    sealer = Sealer(seed.subkey(SEAL))
+    return Batches(ledger, mints, sealer, books, opener_of(seed), pause)
+
+
+def opener_of(seed: Seed) -> Opener:
+    """Return the key that tokens can be locked to; its public half is for everybody."""
+    return Opener(seed.subkey(LOCK))
 
 
 def quote_key(seed: Seed, movement: UUID) -> bytes:

@@ -79,7 +79,11 @@ class Refund:
 
 
 class Refunds:
-    """Gives money back. A refund is recorded, as counters, before its token exists."""
+    """Gives money back. A refund is recorded, as counters, before its token exists.
+
+    `gather` makes what was credited at once at a mint into proofs of ours; it tells whether
+    there was any.
+    """
 
     def __init__(
         self,
@@ -87,11 +91,13 @@ class Refunds:
         mints: Mints,
         books: Books,
         pause: Callable[[float], None] = time.sleep,
+        gather: Callable[[str], int] = lambda _mint: 0,
     ) -> None:
         self._ledger = ledger
         self._mints = mints
         self._books = books
         self._pause = pause
+        self._gather = gather
         self._turns = Turns()
         self._reclaims = Reclaims(ledger, books, pause)
 
@@ -208,6 +214,7 @@ class Refunds:
         account = self._books.account(account_id)
         if account is None:
             raise UnknownAccountError(account_id)
+        self._gather_for(account, amount)
         for purse in self._purses(account):
             try:
                 return self._ledger.start_refund(
@@ -235,9 +242,17 @@ class Refunds:
                 return begin(whole=True)
             except PurseShortError:
                 # Other refunds have set larger proofs aside than they need; what is too
-                # much comes back with their swaps.
-                self._pause(PAUSE_S)
+                # much comes back with their swaps. Or the deposit is still locked proofs.
+                if not self._gather(purse.mint):
+                    self._pause(PAUSE_S)
         return begin()
+
+    def _gather_for(self, account: AccountRow, amount: Msat | None) -> None:
+        """Swap what was credited at once, if it may be needed: it is no proofs of ours yet."""
+        each_msat = MSAT_PER_UNIT.get(account.unit, 0)
+        wanted_msat = account.available_msat if amount is None else amount.msat
+        if self._books.free(account.mint, account.unit) * each_msat < wanted_msat:
+            self._gather(account.mint)
 
     def _purses(self, account: AccountRow) -> list[Purse]:
         """Return where to make the token: the mint and unit it came from, then the richest."""

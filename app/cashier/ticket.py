@@ -21,7 +21,7 @@ from app.cashier.sizing import UNIT
 from app.cashier.ways import Deposited
 from app.gateways.errors import OutcomeUnknownError, RefusedError
 from app.gateways.mint.mints import UntrustedMintError
-from app.gateways.mint.paymentrequest import PaymentRequest
+from app.gateways.mint.paymentrequest import Lock, PaymentRequest
 from app.gateways.mint.tokens import Token, token_id
 from domain.deposit import OfToken, Refused, owner_of
 from domain.errors import (
@@ -110,6 +110,7 @@ class Tickets:
         quotes: Quotes,
         sizes: TokenSizes,
         books: Books,
+        lock: Lock | None = None,
     ) -> None:
         self._deposits = deposits
         self._charges = charges
@@ -117,6 +118,7 @@ class Tickets:
         self._quotes = quotes
         self._sizes = sizes
         self._books = books
+        self._lock = lock
 
     def read(self, text: str) -> Ticket:
         """Return the ticket that the token `text` is, or raise `TokenRefusedError`."""
@@ -144,7 +146,10 @@ class Tickets:
         tries = tries_of(self._quotes, path, model, document, prompt_bytes)
         ceiling = max(each.ceiling for each in tries)
         return PaymentRequest(
-            amount=self._sizes.token_sat(ceiling), unit=UNIT, mints=self._sizes.mints
+            amount=self._sizes.token_sat(ceiling),
+            unit=UNIT,
+            mints=self._sizes.mints,
+            lock=self._lock,
         )
 
     def serve(self, ticket: Ticket, call: Call) -> Served:

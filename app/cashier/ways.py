@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from domain.deposit import Credited
 from domain.foreign import ForeignCredited
+from domain.instant import InstantCredited
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from domain.event import Entry
     from domain.msat import Msat
 
-Deposited: TypeAlias = Credited | ForeignCredited
+Deposited: TypeAlias = Credited | InstantCredited | ForeignCredited
 """How a deposit ends well, whichever way it went."""
 
 

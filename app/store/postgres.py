@@ -23,6 +23,7 @@ from app.store.postgres_rows import (
 )
 from app.store.reads import Query, Reads, translated
 from app.store.seal_tables import POSTGRES_SEALS
+from app.store.shape import POSTGRES_TYPES, create_table
 from app.store.tables import (
     BALANCE,
     FOLLOWED,
@@ -30,8 +31,6 @@ from app.store.tables import (
     FOLLOWS,
     GUARD_TABLES,
     INDEXES,
-    POSTGRES_TYPES,
-    create_table,
     write_lines,
 )
 from app.store.upgrade import SCHEMA_VERSION, disposal, folded

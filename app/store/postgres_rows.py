@@ -6,19 +6,20 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
+from app.store.shape import POSTGRES_TYPES, GuardTable
 from app.store.tables import (
     API_KEY,
     BALANCE,
+    EXPOSURE,
     GUARD_TABLES,
     KEYSET_COUNTER,
+    LOCKED_PROOF,
     OPEN_HOLD,
     OPEN_MOVEMENT,
-    POSTGRES_TYPES,
     PROOF,
     PROVIDER,
     RECONCILED,
     TOTALS,
-    GuardTable,
     totals_of,
 )
 from domain.command import Needs
@@ -76,6 +77,8 @@ READ = {
         (OPEN_MOVEMENT, ""),
         (RECONCILED, ""),
         (PROVIDER, ""),
+        (LOCKED_PROOF, ""),
+        (EXPOSURE, ""),
     )
 }
 UPSERT = {
@@ -107,6 +110,8 @@ def load(db: psycopg.Connection[tuple[Any, ...]], commands: Sequence[Command]) -
         (OPEN_MOVEMENT, needs.movements),
         (RECONCILED, needs.reconciled),
         (PROVIDER, needs.providers),
+        (LOCKED_PROOF, needs.ys),
+        (EXPOSURE, needs.exposures),
     )
     # Locks are taken in one order everywhere, so that two
     # batches wait for each other in a line and never in a circle.
@@ -173,6 +178,8 @@ def _numbers(needs: Needs) -> list[int]:
     """Return the locks of what is no row yet: of keysets, purses and providers' names."""
     names = {*needs.keysets, *(f"{mint} {unit}" for mint, unit in needs.purses)}
     names |= {f"provider {name}" for name in needs.providers}
+    # What a mint's locked tokens have come to is one number, and each proof counts once.
+    names |= {f"instant {mint}" for mint in needs.exposures}
     if needs.totals or needs.surplus:
         # Whoever draws waits for whoever draws: two must not draw the same surplus.
         names.add(OWNERS_LOCK)

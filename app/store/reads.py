@@ -23,7 +23,6 @@ from app.store.tables import (
     PROVIDER,
     RECONCILED,
     TOTALS,
-    GuardTable,
     totals_of,
 )
 from domain.guards import (
@@ -52,6 +51,7 @@ if TYPE_CHECKING:
     from eventsourcing.persistence import ApplicationRecorder
 
     from app.store.mapper import LedgerMapper
+    from app.store.shape import GuardTable
     from domain.allowance import KeyRow
     from domain.catalogue import ProviderRow
     from domain.event import Entry

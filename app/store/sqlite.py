@@ -16,25 +16,24 @@ from app.store.errors import SchemaTooNewError, StoreUnavailableError
 from app.store.mapper import LedgerMapper
 from app.store.reads import Query, Reads, translated
 from app.store.seal_tables import SQLITE_SEALS
+from app.store.shape import SQLITE_TYPES, GuardTable, Identities, create_table
 from app.store.tables import (
     API_KEY,
     BALANCE,
+    EXPOSURE,
     FOLLOWED,
     FOLLOWER,
     FOLLOWS,
     GUARD_TABLES,
     INDEXES,
     KEYSET_COUNTER,
+    LOCKED_PROOF,
     OPEN_HOLD,
     OPEN_MOVEMENT,
     PROOF,
     PROVIDER,
     RECONCILED,
-    SQLITE_TYPES,
     TOTALS,
-    GuardTable,
-    Identities,
-    create_table,
     totals_of,
     write_lines,
 )
@@ -318,6 +317,8 @@ def _load(db: sqlite3.Connection, commands: Sequence[Command]) -> GuardRows:
         _load_keys(db, rows, table, keys, known)
     _load_keys(db, rows, KEYSET_COUNTER, needs.keysets, known)
     _load_keys(db, rows, PROVIDER, needs.providers, known)
+    _load_keys(db, rows, LOCKED_PROOF, needs.ys, known)
+    _load_keys(db, rows, EXPOSURE, needs.exposures, known)
     for mint, unit in needs.purses:
         _load_proofs(db, rows, "mint = ? AND unit = ? AND state = ?", (mint, unit, FREE))
     for movement in needs.proofs_of:

@@ -3,130 +3,34 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import msgspec
 
+from app.store.shape import GuardTable, create_table
 from domain.allowance import KeyRow, Rules
 from domain.catalogue import Provider, ProviderRow
 from domain.guards import (
     AccountRow,
-    GuardRows,
+    ExposureRow,
     HoldRow,
     KeysetRow,
+    LockedRow,
     MovementRow,
     ProofKey,
     ProofRow,
     RateRow,
     ReconciledRow,
-    Table,
     Totals,
 )
 from domain.msat import MSAT_PER_UNIT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from projections.sheet import Sheet
-
-Columns = tuple[tuple[str, str], ...]
-
-SQLITE_TYPES = {"uuid": "TEXT", "text": "TEXT", "int": "INTEGER", "time": "TEXT"}
-POSTGRES_TYPES = {"uuid": "uuid", "text": "text", "int": "bigint", "time": "timestamptz"}
-AMOUNTS_NEVER_NEGATIVE = (
-    "available_msat",
-    "held_msat",
-    "amount_msat",
-    "next_counter",
-    "spent_msat",
-    "total_msat",
-)
-MAY_BE_UNKNOWN = (
-    "movement_id",
-    "key_id",
-    "parent_id",
-    "salt",
-    "limit_msat",
-    "valid_until",
-    "expires_at",
-)
-
-
-@dataclass(frozen=True)
-class GuardTable:
-    """One guard table: `columns` are (name, kind) pairs, the first `key_count` its key.
-
-    `flatten(key, row)` gives a row's values in the order of the columns, with identifiers
-    and times as text (SQLite); `build(values)` is its inverse for both engines. What makes
-    its identifiers may be handed to it, `build(values, identify)`.
-    """
-
-    name: str
-    attribute: str
-    key_count: int
-    columns: Columns
-    flatten: Callable[[Any, Any], tuple[Any, ...]]
-    build: Callable[..., tuple[Any, Any]]
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        return tuple(name for name, _ in self.columns[: self.key_count])
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(name for name, _ in self.columns)
-
-    def of(self, rows: GuardRows) -> Table[Any, Any]:
-        table: Table[Any, Any] = getattr(rows, self.attribute)
-        return table
-
-    def create(self, types: dict[str, str]) -> str:
-        return create_table(self.name, self.columns, self.key_count, types)
-
-    def upsert(self, source: str) -> str:
-        """Return the statement that writes the rows that `source` (SQL) yields."""
-        values = ", ".join(f"{name} = excluded.{name}" for name in self.names[self.key_count :])
-        return (
-            f"INSERT INTO {self.name} ({', '.join(self.names)}) {source}"
-            f" ON CONFLICT ({', '.join(self.keys)}) DO UPDATE SET {values}"
-        )
-
-    def delete(self, mark: str) -> str:
-        return f"DELETE FROM {self.name} WHERE {self.where(mark)}"
-
-    def where(self, mark: str) -> str:
-        return " AND ".join(f"{name} = {mark}" for name in self.keys)
-
-    def select(self) -> str:
-        return f"SELECT {', '.join(self.names)} FROM {self.name}"
-
-
-def create_table(name: str, columns: Columns, key_count: int, types: dict[str, str]) -> str:
-    """Return the statement that makes a table whose first `key_count` columns are its key."""
-    parts = [f"{column} {types[kind]} {_rule(column)}" for column, kind in columns]
-    keys = ", ".join(column for column, _ in columns[:key_count])
-    return f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(parts)}, PRIMARY KEY ({keys}))"
-
-
-def _rule(name: str) -> str:
-    if name in AMOUNTS_NEVER_NEGATIVE:
-        return f"NOT NULL CHECK ({name} >= 0)"
-    return "" if name in MAY_BE_UNKNOWN else "NOT NULL"
-
-
-class Identities(dict[str, UUID]):
-    """Identifiers by their hex; each is made once, and those of commands are not made at all.
-
-    Making one takes longer than reading the row it stands in; and an identifier that is the
-    very object of the command is found in a dict without being compared.
-    """
-
-    def __missing__(self, text: str) -> UUID:
-        made = self[text] = UUID(hex=text)
-        return made
 
 
 def _uuid(value: str | UUID) -> UUID:
@@ -314,6 +218,22 @@ RECONCILED = GuardTable(
         ReconciledRow(values[1], values[2], _time(values[3])),
     ),
 )
+LOCKED_PROOF = GuardTable(
+    "locked_proof",
+    "ys",
+    1,
+    (("y", "text"), ("stream", "uuid"), ("state", "text")),
+    lambda key, row: (key, row[0].hex, row[1]),
+    lambda values, identify=_uuid: (values[0], LockedRow(identify(values[1]), values[2])),
+)
+EXPOSURE = GuardTable(
+    "exposure",
+    "exposures",
+    1,
+    (("mint", "text"), ("unswapped_msat", "int"), ("lost_msat", "int")),
+    lambda key, row: (key, *row),
+    lambda values, _identify=_uuid: (values[0], ExposureRow(*values[1:])),
+)
 PROVIDER = GuardTable(
     "provider",
     "providers",
@@ -347,6 +267,8 @@ GUARD_TABLES = (
     NEWEST_RATE,
     RECONCILED,
     PROVIDER,
+    LOCKED_PROOF,
+    EXPOSURE,
 )
 
 # One statement, so that both sums are of one moment: each commit keeps them in step.

@@ -25,7 +25,8 @@ NOBODY = UUID(int=0)
 class About:
     """What the operator says of the house; `mints` are the URLs whose tokens are taken.
 
-    `verifier_key` verifies checkpoints of the log, and receipts.
+    `verifier_key` verifies checkpoints of the log, and receipts. To `pubkey` tokens can be
+    locked (NUT-11).
     """
 
     name: str
@@ -36,6 +37,7 @@ class About:
     http_url: str | None = None
     onion_url: str | None = None
     verifier_key: str = ""
+    pubkey: str = ""
 
     def document(self) -> dict[str, Any]:
         """Return it as `/v1/info` tells it; what is not known is an empty text."""
@@ -47,6 +49,7 @@ class About:
             "mints": list(self.mints),
             "http_url": self.http_url or "",
             "onion_url": self.onion_url or "",
+            "pubkey": self.pubkey,
             "verifier_key": self.verifier_key,
         }
 

@@ -29,6 +29,7 @@ HOUSE = {
     "house:earned": "Income:Earned",
     "house:donated": "Income:Donated",
     "house:shortfall": "Expenses:Shortfall",
+    "house:lost": "Expenses:Lost",
     "lightning:in_flight": "Liabilities:Lightning:InFlight",
     "house:drawn": "Equity:Drawn",
     "house:fees:lightning": "Expenses:Fees:Lightning",
@@ -53,10 +54,10 @@ def plain_name(account: str) -> str:
     if kind == "client":
         client, _, part = rest.rpartition(":")
         return f"Liabilities:Client:{client.upper()}:{part.capitalize()}"
-    if kind == "mint":
+    if kind in {"mint", "instant"}:
         host = re.sub(r"[^A-Za-z0-9]+", "-", rest.partition("://")[2]).strip("-")[:40]
         mark = sha256(rest.encode()).hexdigest()[:MARK_CHARS]
-        return f"Assets:Mint:{f'{host}-{mark}'.strip('-').capitalize()}"
+        return f"Assets:{kind.capitalize()}:{f'{host}-{mark}'.strip('-').capitalize()}"
     # What is added to the chart before it is named here still balances.
     words = "-".join(re.findall("[A-Za-z0-9]+", account))
     return HOUSE.get(account) or f"Equity:{words.capitalize()}"

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from werkzeug.serving import make_server
 
+from app.cashier.batch import Batches
 from app.cashier.dead import known_dead
 from app.cashier.deposit import Deposits
 from app.cashier.foreign import ForeignTokens
 from app.cashier.foreign_quote import ForeignLimits, ForeignQuotes
+from app.cashier.instant import InstantTokens
 from app.cashier.invoice import Invoices
 from app.cashier.offers import Offers
 from app.cashier.payout import ON_ITS_WAY, Payouts
@@ -27,6 +29,7 @@ from app.gateways.mint.crypto import Seed
 from app.gateways.mint.foreign import ForeignMints
 from app.gateways.mint.gate import Gate, GateLimits
 from app.gateways.mint.mints import Mints
+from app.gateways.mint.opener import Opener
 from app.gateways.mint.seal import Sealer
 from app.gateways.mint.tokens import Token, decode, encode, token_id
 from app.gateways.mint.wire import ProofState
@@ -140,6 +143,7 @@ class House:
         self.late_by = timedelta(0)
         self.passed_s = 0.0
         sealer = Sealer(seed.subkey(b"sealed proofs"))
+        self.opener = Opener(seed.subkey(b"locks"))
         self.foreign = self._abroad(foreign, seed, sealer, timeout_s)
         self.deposits = Deposits(
             self.ledger,
@@ -147,23 +151,20 @@ class House:
             sealer,
             store.history,
             self.pauses.append,
-            [self.foreign],
+            [self._at_once(sealer), self.foreign],
             known_dead(store),
+            self.opener,
         )
-        self.refunds = Refunds(self.ledger, self.mints, store, self.pauses.append)
+        self.batches = Batches(
+            self.ledger, self.mints, sealer, store, self.opener, self.pauses.append
+        )
+        self.refunds = Refunds(
+            self.ledger, self.mints, store, self.pauses.append, self.batches.gather
+        )
         self.tidiness = Tidiness(alike_max=4, fee_max_msat=50_000)
         self.swaps = Swaps(self.ledger, self.mints, store, self.tidiness, self.pauses.append)
         self.addresses = LightningAddresses(Fetch(Guard(allow)))
-        self.payouts = Payouts(
-            self.ledger,
-            self.mints,
-            self.addresses,
-            Offers(self.mints, self.addresses, store),
-            Sealer(seed.subkey(b"addresses")),
-            store,
-            self.pauses.append,
-            on_its_way,
-        )
+        self.payouts = self._payouts(seed, on_its_way)
         self.invoices = Invoices(
             self.ledger,
             self.mints,
@@ -173,6 +174,24 @@ class House:
             lambda: datetime.now(UTC) + self.late_by,
             lambda: self.passed_s,
         )
+
+    def _payouts(self, seed: Seed, on_its_way: timedelta) -> Payouts:
+        return Payouts(
+            self.ledger,
+            self.mints,
+            self.addresses,
+            Offers(self.mints, self.addresses, self.store),
+            Sealer(seed.subkey(b"addresses")),
+            self.store,
+            self.pauses.append,
+            on_its_way,
+        )
+
+    def _at_once(self, sealer: Sealer) -> InstantTokens:
+        self.instant = InstantTokens(
+            self.ledger, self.mints, sealer, self.store.history, self.opener, Msat(0)
+        )
+        return self.instant
 
     def _abroad(
         self, urls: Sequence[str] | None, seed: Seed, sealer: Sealer, timeout_s: float

@@ -8,8 +8,11 @@ from app.cashier.errors import (
     RefundPendingError,
     TokenTooSmallError,
 )
+from app.cashier.sizing import TokenSizes
 from app.cashier.stream import MeteredStream
-from app.cashier.ticket import Standing
+from app.cashier.ticket import Standing, Tickets
+from app.gateways.mint.paymentrequest import Lock
+from app.gateways.mint.paymentrequest import decode as decode_request
 from domain.errors import (
     RequestInProgressError,
     RequestRepeatedError,
@@ -23,7 +26,7 @@ from tests.cashier.kiosk import CHANGE_SAT, Kiosk
 
 if TYPE_CHECKING:
     from app.cashier.ticket import Ticket
-    from tests.cashier.house import MoodyMint
+    from tests.cashier.house import House, MoodyMint
     from tests.doubles.upstream import UpstreamDouble
 
 
@@ -136,3 +139,21 @@ def test_a_payment_request_pays_for_the_ceiling(kiosk: Kiosk, mint: MoodyMint) -
     worth = kiosk.house.deposits.worth(kiosk.ticket(mint.fund(wanted.amount)).token)
 
     assert worth >= Msat(kiosk.counter.ceiling_msat(call))
+
+
+def test_a_price_can_ask_for_a_lock(house: House, kiosk: Kiosk) -> None:
+    tickets = Tickets(
+        house.deposits,
+        kiosk.counter.charges,
+        house.refunds,
+        kiosk.counter.quotes,
+        TokenSizes(house.mints),
+        house.store,
+        house.opener.lock,
+    )
+    document = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}]}
+
+    wanted = tickets.payment_request("/chat/completions", "gpt-4o-mini", document, 100)
+
+    assert wanted.lock == Lock("P2PK", house.opener.pubkey)
+    assert decode_request(wanted.encode_a()).lock == wanted.lock

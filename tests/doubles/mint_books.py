@@ -60,6 +60,7 @@ class MintBooks:
         self.payment = Payment.SETTLED
         self.peers: list[MintBooks] = []
         self.gives_change = True
+        self.locks_proofs = True
         self.fee_paid = 1
         self.reserve_percent = 1
         for unit in units:
@@ -160,7 +161,8 @@ class MintBooks:
         return quote_json(quotes[name])
 
     def _info(self) -> dict[str, Any]:
-        nuts = [7, 9, 10, 11, 12]
+        nuts = [7, 9, 10, 12]
+        nuts += [11] if self.locks_proofs else []
         nuts += [8] if self.gives_change else []
         nuts += [20] if self.locks_quotes else []
         supported = {str(nut): {"supported": True} for nut in nuts}

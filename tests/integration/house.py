@@ -18,7 +18,7 @@ from app.cashier.dead import known_dead
 from app.cashier.expiry import Expiry
 from app.cashier.invoice import Invoices
 from app.cashier.offers import Offers
-from app.cashier.opening import Taking, open_deposits
+from app.cashier.opening import Taking, open_batches, open_deposits
 from app.cashier.payout import Payouts
 from app.cashier.quote import Quotes, Rates
 from app.cashier.recover import Recovery
@@ -42,6 +42,7 @@ from domain.price_list import fixed
 from tests.integration.fuse import Fuse, FusedAdapter, FusedGuard, FusedUpstream
 
 if TYPE_CHECKING:
+    from app.cashier.batch import Batches
     from app.cashier.deposit import Deposits
 
 # In sat a request, sat for 1,000 tokens in and out: as many msat for one token.
@@ -59,6 +60,7 @@ COST_MSAT = 1_000 + 4 * 10 + (11 + 4) * 20
 
 AT_ONCE = timedelta(0)
 STEP_S = 60.0
+MOST = Msat(10_000_000)
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,7 @@ class House:
     tickets: Tickets
     recovery: Recovery
     swaps: Swaps
+    batches: Batches
 
     def deposit(self, text: str, account_id: UUID | None = None) -> int:
         """Present a token, by default as a key; return what was credited, in msat."""
@@ -125,6 +128,7 @@ class House:
         self.recovery.finish_movements(older_than=AT_ONCE)
         self.recovery.watch_tokens(older_than=AT_ONCE)
         self.invoices.watch()
+        self.batches.sweep()
 
     def refund_expired(self) -> int:
         """Refund what is left on expired keys, none of which has an address."""
@@ -163,11 +167,12 @@ def build(address: Address, fuse: Fuse | None = None) -> House:
     mints = Mints([address.mint_url], seed, connect_timeout_s=5.0, timeout_s=20.0)
     for wallet in mints:
         wallet.client._session.mount("http://", FusedAdapter(fuse))
-    taking = Taking((address.foreign_url,), 10, Msat(10_000_000), timeout_s=20.0)
+    taking = Taking((address.foreign_url,), 10, MOST, timeout_s=20.0, instant_max=MOST)
     guard = FusedGuard(address.foreign_url, fuse)
     dead = known_dead(store)
     deposits = open_deposits(ledger, mints, seed, store.history, taking, guard, find_dead=dead)
-    refunds = Refunds(ledger, mints, store)
+    batches = open_batches(ledger, mints, seed, store)
+    refunds = Refunds(ledger, mints, store, gather=batches.gather)
     payouts = _payouts(address, ledger, mints, seed, store)
     invoices = Invoices(
         ledger,
@@ -206,6 +211,7 @@ def build(address: Address, fuse: Fuse | None = None) -> House:
         tickets,
         recovery,
         swaps,
+        batches,
     )
 
 

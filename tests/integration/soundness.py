@@ -9,6 +9,7 @@ from app.gateways.mint.wire import ProofState
 from domain.deposit import Credited, Received, Replanned
 from domain.foreign import ForeignArrived, ForeignCredited
 from domain.guards import FREE, ISSUED, OUT, ProofKey
+from domain.instant import BatchPlanned, BatchReplanned, BatchSwapped
 from domain.invoice import InvoiceCredited, InvoicePlanned
 from domain.payout import PayoutAbandoned, PayoutCancelled, PayoutPaid, PayoutStarted
 from domain.posting import DONATED, DRAWN, EARNED, FEES_LIGHTNING, FEES_MINT, SHORTFALL
@@ -87,8 +88,10 @@ def _read(told: Told, event: Event) -> None:
     plan = _planned(event)
     if plan is not None:
         told.plans.append(plan)
-    elif isinstance(event, InvoiceCredited | ForeignCredited):
-        told.faces_msat += event.credited_msat
+    elif isinstance(event, InvoiceCredited | ForeignCredited | BatchSwapped):
+        told.faces_msat += (
+            event.swapped_msat if isinstance(event, BatchSwapped) else event.credited_msat
+        )
     elif isinstance(event, Credited):
         told.faces_msat += event.face_msat
         told.fees_msat += event.fee_msat
@@ -112,8 +115,9 @@ def _planned(event: Event) -> tuple[str, str, Plan] | None:
     """Return at which mint, in which unit and for which outputs an event is an intent."""
     if isinstance(event, Received | Replanned):
         return event.claim.mint, event.claim.unit, event.plan
-    if isinstance(event, Started | Redrafted):
-        return event.draft.mint, event.draft.unit, event.draft.plan
+    if isinstance(event, Started | Redrafted | BatchPlanned | BatchReplanned):
+        asked = event.draft if isinstance(event, Started | Redrafted) else event.batch
+        return asked.mint, asked.unit, asked.plan
     if isinstance(event, InvoicePlanned | ForeignArrived):
         return event.bill.mint, event.bill.unit, event.plan
     if isinstance(event, PayoutStarted | PayoutAbandoned):

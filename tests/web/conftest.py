@@ -69,6 +69,7 @@ BODY_BYTES_MAX = 64 * 1024
 BODY_TIMEOUT_S = 0.2
 CHILD_KEY_COST_MSAT = 1_500
 UPSTREAM_KEY = "sk-upstream-secret"
+PUBKEY = "02" + "ab" * 32
 # What an upstream asks by itself is charged with a tenth of it on top.
 MARKUP = "1.1"
 SIGNING_KEY = SigningKey(bytes(range(32)), "house.example")
@@ -201,6 +202,7 @@ def about(mint_url: str) -> About:
         version="1.2.3",
         mints=(mint_url,),
         http_url="https://house.example",
+        pubkey=PUBKEY,
         verifier_key=str(SIGNING_KEY.verifier),
     )
 

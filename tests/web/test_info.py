@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.web.conftest import IDS, SIGNING_KEY
+from tests.web.conftest import IDS, PUBKEY, SIGNING_KEY
 
 if TYPE_CHECKING:
     from tests.web.conftest import House
@@ -28,6 +28,7 @@ def test_machines_are_told_who_we_are(house: House) -> None:
         "mints": [house.mint.url],
         "http_url": "https://house.example",
         "onion_url": "",
+        "pubkey": PUBKEY,
         "verifier_key": str(SIGNING_KEY.verifier),
     }
 
