@@ -21,6 +21,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from domain.allowance import Rules
 from domain.deposit import Credited, Received, Refused, Replanned
 from domain.errors import (
     HoldEndedError,
@@ -99,7 +100,10 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @initialize(target=ended_deposits)
     def begin_with_some_money(self) -> Any:
-        return self.credit(self.receive(0, 300))
+        credited = self.credit(self.receive(0, 300))
+        self.child = uuid4()
+        self.ledger.make_key(self.child, self.ids[0], uuid4(), Rules())
+        return credited
 
     def claim(self, who: int, sat: int) -> Claim:
         return claim_of(self.ids[who], sat, self.mint)
@@ -181,7 +185,8 @@ class LedgerMachine(RuleBasedStateMachine):
                 self.ledger.hold(hold_id, self.ids[who], Msat(amount_msat), TERMS)
             assert refused.value.available_msat == model.available[who]
             return multiple()
-        self.ledger.hold(hold_id, self.ids[who], Msat(amount_msat), TERMS)
+        by = self.child if who == 0 and amount_msat % 2 else None
+        self.ledger.hold(hold_id, self.ids[who], Msat(amount_msat), TERMS, key_id=by)
         model.available[who] -= amount_msat
         model.held[who] += amount_msat
         return who, hold_id, amount_msat
@@ -331,9 +336,15 @@ class LedgerMachine(RuleBasedStateMachine):
         for who, account_id in enumerate(self.ids):
             row = self.store.account(account_id)
             assert (row is not None) == self.model.known[who]
-            mint, unit = (self.mint, "sat") if row else ("", "")
-            expected = AccountRow(self.model.available[who], self.model.held[who], mint, unit)
-            assert (row or AccountRow(0, 0, "", "")) == expected
+            amounts = self.model.available[who], self.model.held[who]
+            assert row in {None, AccountRow(*amounts, self.mint, "sat", int(who == 0))}
+
+    @invariant()
+    def what_a_child_spends_counts_for_its_parent(self) -> None:
+        ((_, child),) = self.store.children_of(self.ids[0])
+        parent = self.store.kept()[1].key(self.ids[0])
+        assert parent.held_msat == self.model.held[0]
+        assert child.held_msat <= parent.held_msat
 
     def teardown(self) -> None:
         books = Books()
