@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -202,3 +204,40 @@ def test_who_waited_while_the_mint_fell_silent_is_not_let_through() -> None:
     thread.join()
 
     assert told == [MintPausedError]
+
+
+GREENLETS = """
+import gevent.monkey
+gevent.monkey.patch_all()
+import gevent
+from app.gateways.errors import MintBusyError
+from app.gateways.mint.gate import Gate, GateLimits
+
+gate = Gate("mint.example", GateLimits(at_once_max=2, waiting_max=2, wait_s=30.0))
+inside, most, done = 0, 0, gevent.event.Event()
+
+def ask():
+    global inside, most
+    try:
+        with gate.turn():
+            inside, most = inside + 1, max(most, inside + 1)
+            done.wait()
+            inside -= 1
+        return "served"
+    except MintBusyError:
+        return "told"
+
+asking = [gevent.spawn(ask) for _ in range(10)]
+gevent.sleep(0)
+gevent.spawn(done.set)
+gevent.joinall(asking)
+print(most, sorted(each.value for each in asking))
+"""
+
+
+def test_greenlets_wait_without_stalling_the_others() -> None:
+    """M46: as in a gevent worker, two go through, two wait, and six are told at once."""
+    command = [sys.executable, "-c", GREENLETS]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+
+    assert answer.stdout.strip() == f"2 {['served'] * 4 + ['told'] * 6}"
