@@ -30,6 +30,7 @@ LedgerError
 ├── FeeTooHighError              the mint's fee is as much as what is to be swapped
 ├── NothingToSwapError           the proofs of a purse are as they are ordered to be
 ├── CountersMovedError           counters of a keyset have been used meanwhile
+├── NothingLostError             none of the proofs is free, and so none is lost
 ├── ProviderChangedError         a provider is not any more as it was when a change was wanted
 ├── PricingError                 a price list, a price or a bound of a request is senseless
 │   ├── UnknownModelError        the price list has no such model
@@ -263,6 +264,10 @@ class ProviderChangedError(LedgerError):
 
 class CountersMovedError(LedgerError):
     """Counters of this keyset have been used meanwhile."""
+
+
+class NothingLostError(LedgerError):
+    """None of the proofs is free, and so none is lost."""
 
 
 class PricingError(LedgerError):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from domain.foreign_ledger import expect
 from domain.keyset import AdvanceKeyset, KeysetAdvanced
+from domain.lost import LoseProofs, ProofsLost
 from domain.reclaim import Recall, StartSweep, Sweep, Swept
 from domain.swap import FinishSwap, RedraftSwap, StartSwap, SwapDone
 
@@ -79,3 +80,7 @@ class OwnLedger:
         Raises `CountersMovedError` when the log knows more of them by now.
         """
         return expect(self._record(found), KeysetAdvanced)
+
+    def lose_proofs(self, loss_id: UUID, purse: Purse, spent: tuple[Spent, ...]) -> ProofsLost:
+        """Record that proofs which the log calls free are spent. Raises `NothingLostError`."""
+        return expect(self._record(LoseProofs(loss_id, purse, spent)), ProofsLost)

@@ -11,7 +11,8 @@ The chart of accounts, and which way round the signs are:
     house:earned           the house's income
     house:donated          what clients have given to the house
     house:shortfall        the house's loss: served, but neither held nor available
-    house:lost             locked tokens that were credited, and that their mint did not take
+    house:lost             locked tokens that were credited, and that their mint did not take;
+                           proofs of ours that were spent, and nobody knows for what
     lightning:in_flight    taken for payments over Lightning, the mint has not yet paid
     house:drawn            what the owner has taken out: zero or negative
     house:fees:lightning   what payments of the house have cost: zero or negative
@@ -45,6 +46,7 @@ from domain.instant import (
 from domain.invoice import InvoiceCredited, InvoiceLapsed, InvoiceOpened, InvoicePlanned
 from domain.key import KeyMade, KeyReset, KeySet
 from domain.keyset import KeysetAdvanced
+from domain.lost import ProofsLost
 from domain.payout import PayoutAbandoned, PayoutCancelled, PayoutPaid, PayoutStarted
 from domain.prices import PricesAdopted
 from domain.provider import ProviderListed, ProviderRemoved, ProviderSet
@@ -271,6 +273,7 @@ _POSTINGS: Mapping[type[Event], Callable[[Any], list[Posting]]] = {
     SwapRedrafted: _nothing,
     SwapDone: _swapped,
     KeysetAdvanced: _nothing,
+    ProofsLost: lambda event: [Posting(LOST, mint(event.mint), event.lost_msat)],
     InvoiceOpened: _nothing,
     InvoicePlanned: _nothing,
     InvoiceCredited: _paid_in,

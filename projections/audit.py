@@ -13,6 +13,7 @@ from domain.guards import DEPOSIT, INVOICE, GuardRows
 from domain.hold import Charged, Held, Metered, Released, Terms
 from domain.invoice import InvoiceCredited, InvoiceLapsed, InvoiceOpened, InvoicePlanned
 from domain.keyset import KeysetAdvanced
+from domain.lost import ProofsLost
 from domain.payout import PayoutStarted
 from domain.prices import PricesAdopted
 from domain.pricing import MsatPerUsd, PriceBook, Tariffs
@@ -25,7 +26,7 @@ from projections.audit_keys import KeyEvent, check_key_hold, check_rules
 from projections.audit_payout import PAYOUT_FOLLOWS, PayoutAudit, PayoutEvent
 from projections.audit_refund import REFUND_FOLLOWS, RefundAudit, RefundEvent
 from projections.books import Books
-from projections.check import demand, total, unit_msat
+from projections.check import demand, demand_inputs, total, unit_msat
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -174,6 +175,9 @@ class Auditor:
         elif isinstance(event, Reconciled):
             row = self.rows.reconciled.get(event.mint)
             demand(version == (row.version + 1 if row else 1), f"is version {version}")
+        elif isinstance(event, ProofsLost):
+            demand(version == 1, f"begins with version {version}")
+            demand_inputs(self.rows, event.mint, event.unit, event.proofs)
         elif isinstance(event, KeysetAdvanced):
             keyset = self.rows.keysets.get(event.keyset_id)
             newest = (keyset.mint, keyset.next_counter) if keyset else (event.mint, 0)

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Protocol
+from uuid import uuid4
 
+from app.cashier.own import states_of
 from app.gateways.errors import GatewayError
 from app.gateways.mint.wire import ProofState
 from domain.deposit import Plan
 from domain.errors import CountersMovedError, LedgerError
+from domain.guards import FREE
 from domain.keyset import AdvanceKeyset
 from domain.msat import MSAT_PER_UNIT
+from domain.purse import Spent
 
 if TYPE_CHECKING:
     from app.gateways.mint.mints import Mints
     from app.gateways.mint.wallet import Wallet
     from domain.deposit import Signed
-    from domain.guards import KeysetRow
+    from domain.guards import KeysetRow, ProofKey, ProofRow
     from domain.ledger import Ledger
 
 logger = logging.getLogger(__name__)
@@ -33,6 +37,8 @@ class Books(Protocol):
     """What a probe reads of the store."""
 
     def counters(self) -> dict[str, KeysetRow]: ...
+
+    def holdings(self, mint: str) -> tuple[int, dict[ProofKey, ProofRow]]: ...
 
 
 class Probe:
@@ -51,12 +57,39 @@ class Probe:
 
     def run(self) -> int:
         """Probe every keyset of every mint; return of how many the counters were moved."""
-        return sum(
+        return sum(self._probed_at(wallet) for wallet in self._mints)
+
+    def _probed_at(self, wallet: Wallet) -> int:
+        moved = sum(
             self._probed(wallet, keyset_id, unit)
-            for wallet in self._mints
             for unit in MSAT_PER_UNIT
             for keyset_id in self._keysets(wallet, unit)
         )
+        if moved:
+            for unit in MSAT_PER_UNIT:
+                self._lost(wallet, unit)
+        return moved
+
+    def _lost(self, wallet: Wallet, unit: str) -> None:
+        """Take out of the purse what was spent in the time that the log has forgotten."""
+        _, rows = self._books.holdings(wallet.url)
+        free = [
+            Spent(keyset_id=key.keyset_id, counter=key.counter, amount=row.amount)
+            for key, row in rows.items()
+            if row.state == FREE and row.unit == unit
+        ]
+        try:
+            states = states_of(wallet, free)
+            spent = tuple(each for each in free if states[each] is ProofState.SPENT)
+            if spent:
+                lost = self._ledger.lose_proofs(uuid4(), wallet.purse(unit), spent)
+                fields = {"mint": wallet.url, "lost_msat": lost.lost_msat}
+                logger.error(
+                    "proofs are spent and nobody knows for what", extra={"fields": fields}
+                )
+        except (GatewayError, LedgerError) as error:
+            # What is left in is named by the reconciliation.
+            logger.warning("no look at the purse: %s", type(error).__name__)
 
     def _keysets(self, wallet: Wallet, unit: str) -> list[str]:
         try:

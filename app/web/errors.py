@@ -195,6 +195,7 @@ LEDGER: Mapping[type[Exception], Rule] = {
     ledger.FeeTooHighError: INTERNAL,
     ledger.NothingToSwapError: INTERNAL,
     ledger.CountersMovedError: INTERNAL,
+    ledger.NothingLostError: INTERNAL,
     ledger.PricingError: INTERNAL,
     ledger.UnknownModelError: Rule(status=400, type="invalid_model", code="model_not_found"),
     ledger.InvalidBoundError: BAD_REQUEST,

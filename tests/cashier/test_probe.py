@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pytest
 
 from app.cashier.probe import BATCH, Probe
 from app.gateways.mint import crypto
 from domain.keyset import KeysetAdvanced
+from domain.lost import ProofsLost
+from domain.purse import Spent
+from projections.follow import rebuild
 from tests.cashier.house import ALICE, BOB, OTHER_SEED, SEED
 from tests.doubles.mint import Fault
+from tests.projections.story import put
 
 if TYPE_CHECKING:
     from domain.guards import KeysetRow
@@ -115,6 +120,7 @@ class EarlyBooks:
 
     def __init__(self, house: House) -> None:
         self._store = house.store
+        self.holdings = house.store.holdings
         self._seen = [house.store.counters()]
 
     def counters(self) -> dict[str, KeysetRow]:
@@ -161,3 +167,46 @@ def test_a_mint_that_does_not_answer_is_probed_another_time(
 
 def test_another_seed_finds_nothing(build: Build, forgetful: House, mint: MoodyMint) -> None:
     assert probe(build(mint, anew=True, seed=OTHER_SEED)) == 0
+
+
+@pytest.fixture
+def restored(build: Build, mint: MoodyMint) -> House:
+    """A house in which Alice has 100 sat, whose log has forgotten that they were refunded."""
+    before, after = build(mint), build(mint, anew=True)
+    before.deposit(mint.fund(101))
+    put(after.store, [placed.entry for page in before.store.log() for placed in page])
+    rebuild(after.store, [], lambda _done, _all: None)
+    before.refunds.refund(ALICE)
+    return after
+
+
+def test_what_was_spent_since_the_backup_is_taken_out_of_the_purse(
+    restored: House, mint: MoodyMint
+) -> None:
+    """M42: a refund that took such a proof could never be made."""
+    assert probe(restored) == 1
+
+    (lost,) = (event for event in restored.log() if isinstance(event, ProofsLost))
+    assert lost.lost_msat == 100_000
+    assert restored.store.free(mint.url, "sat") == 0
+    assert restored.available_msat() == 100_000
+    restored.deposit(mint.fund(201), BOB)
+    assert restored.refunds.refund(BOB).amount == 199
+
+
+def test_a_purse_that_cannot_be_looked_at_is_left_to_the_reconciliation(
+    restored: House, mint: MoodyMint
+) -> None:
+    mint.refuse("checkstate", 10000, after=1)
+
+    assert probe(restored) == 1
+
+    assert restored.store.free(mint.url, "sat") == 100
+    wallet = restored.mints.get(mint.url)
+    purse = wallet.purse("sat")
+    _, rows = restored.store.holdings(mint.url)
+    spent = [
+        Spent(keyset_id=key.keyset_id, counter=key.counter, amount=row.amount)
+        for key, row in rows.items()
+    ]
+    restored.ledger.lose_proofs(uuid4(), purse, tuple(spent))

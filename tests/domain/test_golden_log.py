@@ -85,6 +85,7 @@ MOVED_MSAT = {
     "swap.redrafted": [],
     "swap.done": [1_000],
     "keyset.advanced": [],
+    "proofs.lost": [96_000],
     "invoice.opened": [],
     "invoice.planned": [],
     "invoice.credited": [100_000],

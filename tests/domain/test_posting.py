@@ -10,11 +10,13 @@ from domain.hold import Charged, Held, Released
 from domain.invoice import Bill, InvoiceCredited, InvoiceLapsed, InvoiceOpened, InvoicePlanned
 from domain.key import KeyMade, KeyReset, KeySet
 from domain.keyset import KeysetAdvanced
+from domain.lost import ProofsLost
 from domain.posting import (
     DONATED,
     EARNED,
     FEES_MINT,
     KINDS,
+    LOST,
     REFUNDS_IN_FLIGHT,
     SHORTFALL,
     TOKENS_OUTSTANDING,
@@ -148,6 +150,10 @@ MOVES: list[tuple[Event, list[Posting]]] = [
     (SwapRedrafted(at=AT, swap=SWAP), []),
     (SwapDone(at=AT, swap=SWAP, proofs=()), [Posting(FEES_MINT, BANK, 1_000)]),
     (ADVANCED, []),
+    (
+        ProofsLost(at=AT, mint=MINT, unit="sat", proofs=PROOFS),
+        [Posting(LOST, BANK, 15_000)],
+    ),
     (InvoiceOpened(at=AT, bill=BILL), []),
     (InvoicePlanned(at=AT, bill=BILL, plan=DRAFT.plan), []),
     (

@@ -16,7 +16,7 @@ from projections.follow import catch_up, verify
 from projections.found import read_found
 from projections.sheets import SHEETS
 from tests.integration.house import House, build, new_address
-from tests.integration.purse import take_home
+from tests.integration.purse import is_unspent, take_home
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,9 +56,11 @@ def test_a_house_restored_from_an_old_copy_moves_on_and_tells_what_it_has_forgot
     with restored.store.snapshot() as query:
         assert [each.unspent_msat for each in read_found(query)] == [found.unspent_msat]
 
-    # and then: deposits go on, and the forgotten token is still its holder's
+    # and then: deposits and refunds go on, and the forgotten token is still its holder's
     carol = uuid4()
     assert restored.deposit(mint.fund(200), carol) == 199_000
+    again = restored.refunds.refund(carol)
+    assert is_unspent(again.token)
     assert take_home(token.token).amount == token.amount - 1
     assert Probe(restored.ledger, restored.mints, restored.store).run() == 0
     assert verify(restored.store, quietly) is None
