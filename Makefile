@@ -13,7 +13,8 @@ UV = $$(command -v uv || echo $(BIN)/uv)
 UNIT := not integration and not postgres and not clients
 # The tests by which every branch of domain and projections is gone through; to measure that
 # takes twice the time.
-COVERING := tests/domain tests/projections tests/store domain projections
+COVERING := tests/domain tests/projections tests/store tests/cashier tests/test_metrics.py \
+  tests/test_accounts.py domain projections
 # How many processes the other tests share.
 JOBS ?= 2
 # A release younger than this is left to others to find out about.

@@ -13,6 +13,9 @@ def test_names_are_for_ever() -> None:
         identity.hold_of_request(ALICE, "r"),
         identity.prices_of_version("p1"),
         identity.change_of_request(ALICE),
+        identity.payout_of_request(ALICE, "r"),
+        identity.reconciliation_of("https://mint.example"),
+        identity.advance_of_keyset("00aa", 3),
     ]
 
     assert [str(each) for each in names] == [
@@ -22,6 +25,9 @@ def test_names_are_for_ever() -> None:
         "3697a05b-3205-52ed-a345-46bb675e990d",
         "a9f0faba-b0fc-5eeb-9e9b-185a33f06073",
         "d147c6df-2f22-5dfa-b6e4-3be818dc56ea",
+        "61bc9edc-271d-505c-aa47-1a5dac0d13c9",
+        "3c326dc9-5e4c-5c1a-960a-31b0a0b1c2b1",
+        "57dc2a5c-59f0-524e-80c4-83f043882182",
     ]
 
 

@@ -2,10 +2,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
+from domain.command import Needs
 from domain.errors import FeeTooHighError, MovementEndedError, UnknownMovementError
 from domain.guards import REFUND, SWEEP, AccountRow, MovementRow
+from domain.identity import OWNER
 from domain.posting import (
     FEES_MINT,
     REFUNDS_IN_FLIGHT,
@@ -240,3 +243,16 @@ def test_a_tokens_proofs_are_named_as_whoever_spends_them_names_them() -> None:
         Spent(keyset_id=KEYSET, counter=counter, amount=amount)
         for counter, amount in enumerate((2, 16, 32), 3)
     )
+
+
+def test_what_the_owner_drew_and_nobody_collected_is_the_houses_again() -> None:
+    _, _, started = sweeping()
+    owners = started._replace(event=msgspec.structs.replace(started.event, account_id=OWNER))
+    needs = Needs()
+    sweep(owners).need(needs)
+    event = msgspec.structs.replace(
+        made(sweep(started), fold(*HISTORY, *sweeping()), *sweeping()).event, account_id=OWNER
+    )
+
+    assert needs.accounts == set()
+    assert {arrow.destination for arrow in postings(event)} >= {"house:drawn"}

@@ -11,6 +11,7 @@ from domain.guards import AccountRow
 from domain.hold import Held
 from domain.key import Changes, MakeKey
 from domain.msat import Msat
+from projections.children import children_of
 from tests.domain.given import ALICE, BOB, MINT, TERMS, USAGE, name
 from tests.store.work import fund, ledger_on, serve, verified
 
@@ -189,3 +190,13 @@ def test_a_database_of_the_first_version_is_brought_to_this_one(place: Place) ->
     assert charged.key_id is None
     assert isinstance(newer.history(running)[0].event, Held)
     assert verified(place.open()) is None
+
+
+def test_an_accounts_children_are_known_by_their_ids(store: Store) -> None:
+    ledger = ledger_on(store)
+    fund(ledger, ALICE, 100)
+    ledger.make_key(CHILD, ALICE, SALT, WHOLE)
+
+    with store.snapshot() as query:
+        assert children_of(query, ALICE) == [CHILD]
+        assert children_of(query, BOB) == []
