@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socketserver
 import threading
+import time
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Self
 
@@ -21,17 +22,31 @@ class Fate(Enum):
     ANSWERED = auto()
     REQUEST_LOST = auto()
     ANSWER_LOST = auto()
+    DELAYED = auto()
+    SERVER_ERROR = auto()
+    RATE_LIMITED = auto()
+
+
+DELAY_S = 1.5
+FROM_AFAR = b"X-Forwarded-For: 192.0.2.7"
+NO_BODY = b"Content-Length: 0\r\nConnection: close\r\n\r\n"
+REFUSALS = {
+    Fate.SERVER_ERROR: b"HTTP/1.1 503 Service Unavailable\r\n",
+    Fate.RATE_LIMITED: b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\n",
+}
 
 
 class FaultProxy:
     """Stands before `base_url` while the `with` block lasts; each connection is one request.
 
-    The `fates` come one after the other, and the last one for all that follow.
+    The `fates` come one after the other, and the last one for all that follow. With `at`,
+    only requests whose first line ends in that path have a fate; the others are answered.
     """
 
-    def __init__(self, base_url: str, fates: list[Fate]) -> None:
+    def __init__(self, base_url: str, fates: list[Fate], at: str = "") -> None:
         self.base_url = base_url
         self._fates = fates
+        self._at = at
         self._lock = threading.Lock()
         self.requests = 0
         self._server = _Server(("127.0.0.1", 0), _Handler)
@@ -51,7 +66,10 @@ class FaultProxy:
         self._thread.join()
         self._server.server_close()
 
-    def next_fate(self) -> Fate:
+    def next_fate(self, request: bytes) -> Fate:
+        path = request.split(b" ", 2)[1].decode()
+        if not path.endswith(self._at):
+            return Fate.ANSWERED
         with self._lock:
             fate = self._fates[min(self.requests, len(self._fates) - 1)]
             self.requests += 1
@@ -72,13 +90,18 @@ class _Handler(socketserver.BaseRequestHandler):
         request = _one_request(self.request)
         if not request:
             return
-        fate = self.server.proxy.next_fate()
+        fate = self.server.proxy.next_fate(request)
         if fate is Fate.REQUEST_LOST:
+            return
+        if fate in REFUSALS:
+            self.request.sendall(REFUSALS[fate] + NO_BODY)
             return
         with connect(self.server.proxy.base_url) as connection:
             connection.sendall(request)
             answer = read_to_end(connection)
-        if fate is Fate.ANSWERED:
+        if fate is Fate.DELAYED:
+            time.sleep(DELAY_S)
+        if fate is not Fate.ANSWER_LOST:
             self.request.sendall(answer)
 
 
@@ -97,4 +120,4 @@ def _one_request(connection: socket.socket) -> bytes:
     while len(body) < size:
         body += connection.recv(READ_BYTES)
     kept = [line for line in lines if not line.lower().startswith(b"connection:")]
-    return b"\r\n".join((*kept, b"Connection: close", b"", b"")) + body
+    return b"\r\n".join((*kept, b"Connection: close", FROM_AFAR, b"", b"")) + body

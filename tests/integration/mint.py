@@ -84,6 +84,21 @@ class RealMint:
             FAKEWALLET_DELAY_OUTGOING_PAYMENT=str(after_s),
         )
 
+    def rotate(self, generation: int) -> None:
+        """Start again with fresh keysets; those there were are signed with no more."""
+        paths = ",".join(f"\"m/0'/{number}'/{generation}'\"" for number in (0, 1))
+        self._restart(MINT_DERIVATION_PATH_LIST=f"[{paths}]")
+
+    def limit(self, per_minute: int) -> None:
+        """Start again as a mint that bears so many transactions a minute of one address."""
+        self._restart(
+            MINT_RATE_LIMIT="true",
+            # It limits nobody on its own machine, and a proxy may tell of others.
+            MINT_RATE_LIMIT_PROXY_TRUST="true",
+            MINT_TRANSACTION_RATE_LIMIT_PER_MINUTE=str(per_minute),
+            MINT_GLOBAL_RATE_LIMIT_PER_MINUTE="1000",
+        )
+
     def settle_pending(self, *, paid: bool) -> None:
         """Start again, as a mint that learns how its pending payments ended."""
         payment = Payment.SETTLED if paid else Payment.FAILED
