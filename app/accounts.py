@@ -13,7 +13,6 @@ import click
 
 from app.logs import set_up_logs
 from app.store.errors import StoreError
-from app.store.opening import SQLITE
 from app.terminal import Progress, database_option, open_store_or_exit
 from domain.errors import LedgerError, PricingError
 from domain.exact import exact
@@ -214,10 +213,7 @@ VERBS = (balance, statement, export, reprice_command)
 def _reading(database_url: str) -> Iterator[Store]:
     """Open the ledger; whatever goes wrong while it is read is one clear line."""
     set_up_logs("WARNING")
-    path = Path(database_url.removeprefix(SQLITE))
-    if database_url.startswith(SQLITE) and not path.exists():
-        raise click.ClickException(f"DATABASE_URL: there is no ledger at {path}")
-    store = open_store_or_exit(database_url)
+    store = open_store_or_exit(database_url, is_there=True)
     try:
         yield store
     except (StoreError, LedgerError, NotToldError) as error:

@@ -35,7 +35,7 @@ def backup(file: Path, database_url: str) -> None:
     is needed to restore the house, on SQLite or PostgreSQL.
     """
     set_up_logs("WARNING")
-    with closing(open_store_or_exit(database_url)) as store, _clearly():
+    with closing(open_store_or_exit(database_url, is_there=True)) as store, _clearly():
         head = store.head()
         with (
             Progress("saved") as progress,

@@ -116,7 +116,7 @@ def verify(database_url: str, key: str | None) -> None:
     Works while the service runs.
     """
     set_up_logs("WARNING")
-    store = open_store_or_exit(database_url)
+    store = open_store_or_exit(database_url, is_there=True)
     public = _public_key(key) if key else None
     with Progress("compared") as progress:
         difference = check_seals(Seals(store), progress, public)
@@ -137,7 +137,7 @@ def rebuild(database_url: str) -> None:
     Works while the service runs; writers wait only while the rows are swapped.
     """
     set_up_logs("WARNING")
-    store = open_store_or_exit(database_url)
+    store = open_store_or_exit(database_url, is_there=True)
     with Progress("read") as progress:
         rebuild_projections(store, [sheet.name for sheet in SHEETS], progress)
     seals = Seals(store)
@@ -164,7 +164,7 @@ def reconcile(as_of: str | None, layout: str, *, record: bool) -> None:
     try:
         if as_of is not None:
             with (
-                closing(open_store_or_exit(settings.database_url)) as store,
+                closing(open_store_or_exit(settings.database_url, is_there=True)) as store,
                 Progress("read") as progress,
             ):
                 upto, rows = past_rows(store, as_of, progress)
@@ -214,7 +214,7 @@ def prove(position: int, database_url: str) -> None:
 
     The proof and the event's line of an export are all that tools/verify_ledger.py needs.
     """
-    proofs = Proofs(Seals(open_store_or_exit(database_url)))
+    proofs = Proofs(Seals(open_store_or_exit(database_url, is_there=True)))
     try:
         click.echo(proofs.inclusion(position).text(), nl=False)
     except NotSealedError as error:

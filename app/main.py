@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -27,10 +27,11 @@ from app.cashier.swap import Swaps, Tidiness
 from app.cashier.ticket import Tickets
 from app.environment import SettingsError, load_settings
 from app.figures import Figures
-from app.gateways.errors import GatewayError, RefusedError
+from app.gateways.errors import RefusedError
 from app.gateways.exchange import Exchange
 from app.house import House, build, signing_key
-from app.jobs import LEASE, BackOffice, Job
+from app.jobs import BackOffice, Job
+from app.readiness import health_of
 from app.sealing.prove import Proofs
 from app.sealing.receipts import Receipts
 from app.sealing.sign import Sealing
@@ -46,7 +47,6 @@ from app.web.admin.room import Auditor
 from app.web.admin.session import Sessions
 from app.web.app import Doors, create_web
 from app.web.bearer import Bearer
-from app.web.health import OK, Health
 from app.web.info import About
 from app.web.ratelimits import Limits, RealAddress
 from app.web.statement import Books
@@ -65,7 +65,6 @@ if TYPE_CHECKING:
 
     from app.cashier.providers import Providers
     from app.gateways.mint.crypto import Seed
-    from app.gateways.mint.wallet import Wallet
     from app.settings import Settings
     from app.store.locks import Locks
 
@@ -73,7 +72,6 @@ KEEP_EVERY_S = 5.0
 FOLLOW_EVERY_S = 2.0
 MEASURE_EVERY_S = 10.0
 TELL_EVERY_S = 2.0
-MINT_PATIENCE_S = 3.0
 FINISH_EVERY_S = 10.0
 TIDY_EVERY_S = 60.0
 SWEEP_EVERY_S = 3600.0
@@ -91,7 +89,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     gevent.spawn(_keep_alive, house.locks)
     doors = _doors(house)
     app = create_web(doors)
-    app.register_blueprint(health.blueprint(_health(house)))
+    app.register_blueprint(health.blueprint(health_of(house)))
     seals = Seals(house.store)
     app.register_blueprint(proof.blueprint(Proofs(seals)))
     paths = house.settings.free_get_paths
@@ -212,6 +210,7 @@ def _auditor(house: House, told: Store, password: str) -> Auditor:
         fixed_btc_usd=_fixed_rate(house.settings.btc_usd),
         public_url=house.settings.http_url,
         stuck_after_s=house.settings.stuck_after_s,
+        providers=create_providers(house),
     )
 
 
@@ -292,49 +291,6 @@ def _about(settings: Settings, seed: Seed) -> About:
 
 def _figures(house: House, told: Store) -> Figures:
     return Figures(house.metrics, house.store, told, tuple(sheet.name for sheet in SHEETS))
-
-
-def _health(house: House) -> Health:
-    settings, store = house.settings, house.store
-
-    def log() -> str:
-        store.head()
-        return OK
-
-    def back_office() -> str:
-        return "nobody is in it" if house.locks.is_free(LEASE) else OK
-
-    def rate() -> str:
-        if settings.btc_usd is not None or not settings.model_based_pricing:
-            return OK
-        row = store.rate()
-        if row is None:
-            return "never observed"
-        age_s = (datetime.now(UTC) - row.at).total_seconds()
-        return OK if age_s <= settings.rate_stale_after_s else "stale"
-
-    def mints() -> str:
-        silent = [wallet.url for wallet in house.mints if not _answers(wallet)]
-        return f"silent: {', '.join(silent)}" if silent else OK
-
-    token = settings.metrics_token
-    return Health(
-        must={"store": log, "rate": rate},
-        may={"back_office": back_office, "mints": mints},
-        told=house.metrics.told,
-        token=token.get_secret_value() if token else "",
-    )
-
-
-def _answers(wallet: Wallet) -> bool:
-    """Tell whether a mint tells its keysets in time, or has told them just now."""
-    with gevent.Timeout(MINT_PATIENCE_S, exception=False):  # type: ignore[arg-type]
-        try:
-            wallet.keysets.fees("sat")
-        except GatewayError:
-            return False
-        return True
-    return False
 
 
 def _payout_jobs(house: House) -> list[Job]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from app.store.errors import StoreError
-from app.store.opening import Store, open_store
+from app.store.opening import SQLITE, Store, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +23,14 @@ database_option = click.option(
 )
 
 
-def open_store_or_exit(database_url: str) -> Store:
-    """Return the store, or end with one clear line."""
+def open_store_or_exit(database_url: str, *, is_there: bool = False) -> Store:
+    """Return the store, or end with one clear line; also when it should be there and is not.
+
+    A command that only reads must not make an empty ledger and find it in order.
+    """
+    path = Path(database_url.removeprefix(SQLITE))
+    if is_there and database_url.startswith(SQLITE) and not path.exists():
+        raise click.ClickException(f"DATABASE_URL: there is no ledger at {path}")
     try:
         return open_store(database_url)[0]
     except StoreError as error:

@@ -58,3 +58,13 @@ def test_a_damaged_file_is_one_clear_line(tmp_path: Path, sqlite_place: SqlitePl
         assert told.stderr.splitlines()[-1].startswith("Error: ")
         assert empty.open().head() == 0
         empty.close()
+
+
+def test_a_ledger_that_is_not_there_is_not_made_to_be_saved_or_verified(tmp_path: Path) -> None:
+    missing = SqlitePlace(tmp_path)
+
+    for words in (("backup", str(tmp_path / "copy")), ("verify",), ("rebuild",)):
+        told = run(*words, place=missing)
+        assert told.exit_code == 1
+        assert "there is no ledger" in told.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -181,6 +181,7 @@ LEDGER: Mapping[type[Exception], Rule] = {
     ),
     ledger.TokenTakenError: SPENT_TOKEN,
     ledger.KeysetTakenError: BAD_TOKEN,
+    ledger.NotInstantError: INTERNAL,
     ledger.MovementEndedError: INTERNAL,
     ledger.UnknownMovementError: INTERNAL,
     ledger.NothingToRefundError: Rule(

@@ -19,6 +19,7 @@ from projections.moments import MomentError, Period, moment
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from app.cashier.providers import Providers
     from app.sealing.prove import Inclusion
     from app.web.admin.log import Log
     from app.web.admin.password import Password, Throttle
@@ -67,6 +68,7 @@ class Auditor:
     prices: PriceBook
     fixed_btc_usd: str | None = None
     public_url: str | None = None
+    providers: Providers | None = None
     stuck_after_s: float = 3600.0
 
     def session(self) -> Session | None:

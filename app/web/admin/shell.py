@@ -14,6 +14,7 @@ from app.web.admin.door import Door
 from app.web.admin.events import Events
 from app.web.admin.feed import Feed
 from app.web.admin.overview import Overview
+from app.web.admin.providers import ProviderDesk
 from app.web.admin.room import PATH
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def attach(app: Flask, auditor: Auditor) -> None:
         Unfinished(auditor, "Unfinished", "unfinished"),
         Mints(auditor, "Mints", "mints"),
         Prices(auditor, "Prices", "prices"),
+        ProviderDesk(auditor, "Providers", "providers", in_menu=auditor.providers is not None),
         Feed(auditor, "Feed", "feed"),
         Door(auditor, "Sign in", "sign-in", in_menu=False),
     )

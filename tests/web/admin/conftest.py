@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
 
+    from app.cashier.providers import Providers
     from domain.pricing import PriceBook
     from projections.chart import Query
     from tests.store.places import Store
@@ -130,7 +131,9 @@ def look_at(store: Store) -> Callable[[Callable[[Query], Any]], Any]:
     return look
 
 
-def open_view(store: Store, clock: Callable[[], float]) -> Flask:
+def open_view(
+    store: Store, clock: Callable[[], float], providers: Providers | None = None
+) -> Flask:
     """An application with nothing in it but the auditor's view."""
     app = Flask(__name__)
     app.url_map.strict_slashes = False
@@ -146,6 +149,7 @@ def open_view(store: Store, clock: Callable[[], float]) -> Flask:
         throttle=Throttle(clock),
         sessions=Sessions(b"k" * 32, PASSWORD, clock),
         prices=book(),
+        providers=providers,
     )
     attach(app, auditor)
     return app
@@ -174,9 +178,9 @@ def library(story: Story, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     place.close()
 
 
-def view_of(store: Store, story: Story) -> View:
+def view_of(store: Store, story: Story, providers: Providers | None = None) -> View:
     clock = Clock()
-    app = open_view(store, clock)
+    app = open_view(store, clock, providers)
     return View(app, app.test_client(), store, story, clock)
 
 

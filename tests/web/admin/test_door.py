@@ -25,8 +25,15 @@ READ = (
     "/admin/unfinished/",
     "/admin/mints/",
     "/admin/prices/",
+    "/admin/providers/",
 )
-CHANGE = ("/admin/sign-out",)
+CHANGE = (
+    "/admin/sign-out",
+    "/admin/providers/add",
+    "/admin/providers/change",
+    "/admin/providers/refresh",
+    "/admin/providers/remove",
+)
 ABSOLUTELY_OUTSIDE = "//evil.example/"
 
 
