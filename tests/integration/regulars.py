@@ -40,6 +40,7 @@ class Regular(Customer):
     """A customer who also pays by the request, by Lightning, and through child keys.
 
     `tickets` are tokens that each pay for one request; `recipient` is a Lightning address.
+    The purse may hold tokens that are locked to the house, and of another mint.
     """
 
     def __init__(
@@ -73,8 +74,11 @@ class Regular(Customer):
 
     @property
     def presented_sat(self) -> int:
+        """What was presented of the house's own mint; the log tells what came from abroad."""
+        home = tokens.decode(self._first).mint
+        presented = [tokens.decode(token) for token in self.diary.presented]
         redeemed = sum(tokens.decode(token).amount for token in self.extras.redeemed)
-        return super().presented_sat + redeemed
+        return redeemed + sum(token.amount for token in presented if token.mint == home)
 
     def _by_ticket(self) -> None:
         if not self._tickets:

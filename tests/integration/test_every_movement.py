@@ -7,11 +7,16 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
+import requests
 
+from domain.deposit import Credited
+from domain.foreign import ForeignCredited
 from domain.guards import FREE
 from domain.identity import OWNER
+from domain.instant import InstantCredited
 from domain.invoice import InvoiceCredited
 from domain.payout import PayoutPaid, PayoutStarted
 from tests.doubles.recipient import RecipientServer
@@ -37,6 +42,8 @@ CHAOS_S = float(os.environ.get("CHAOS_SECONDS", "60"))
 REGULARS = 5
 TOKENS_SAT = (512, 256, 64, 16)
 TICKETS_SAT = (16, 16, 8, 8)
+LOCKED_SAT = (32, 128)
+ABROAD_SAT = 200
 ENDS_S = 90.0
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(CHAOS_S + 400)]
@@ -46,6 +53,14 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(CHAOS_S + 400)]
 def mortal(tmp_path: Path) -> Iterator[RealMint]:
     """A mint of this test's own, for it will be killed."""
     with RealMint(free_port(), tmp_path / "mint", private_key="a mint that dies") as mint:
+        yield mint
+
+
+@pytest.fixture(scope="module")
+def abroad(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealMint]:
+    """A mint that the house does not trust."""
+    directory = tmp_path_factory.mktemp("abroad")
+    with RealMint(free_port(), directory, private_key="a mint abroad") as mint:
         yield mint
 
 
@@ -63,6 +78,7 @@ def test_every_msat_is_explained_whatever_dies(
     chaos_s: float,
     request: pytest.FixtureRequest,
     mortal: RealMint,
+    abroad: RealMint,
     upstream: UpstreamDouble,
     tmp_path: Path,
 ) -> None:
@@ -71,19 +87,23 @@ def test_every_msat_is_explained_whatever_dies(
     url = f"sqlite:///{place.where}" if place.engine == "sqlite" else place.where
     with RecipientServer() as bob:
         address = new_address(url, mortal.url, upstream.base_url)
-        address = replace(address, allow=(bob.netloc,))
+        address = replace(address, allow=(bob.netloc,), foreign_url=abroad.url)
         settings = {
-            "GUARD_ALLOW": bob.netloc,
+            "GUARD_ALLOW": f"{bob.netloc},{urlsplit(abroad.url).netloc}",
+            "FOREIGN_MINTS": abroad.url,
+            "FOREIGN_FEE_MAX_PERCENT": "20",
+            "INSTANT_MAX_SAT": "100000",
             "RECEIVE_LN_ADDRESS": bob.address,
             "MINIMUM_PAYOUT": "5",
             "PAYOUT_INTERVAL_S": "2",
             "MINT_TIMEOUT_S": "5",
         }
         with Service(address, tmp_path / "home", settings) as service:
+            key = requests.get(f"{service.base_url}/v1/info", timeout=10).json()["pubkey"]
             regulars = [
                 Regular(
                     service.base_url,
-                    [mortal.fund(sat) for sat in TOKENS_SAT],
+                    purse(mortal, abroad, key),
                     [mortal.fund(sat) for sat in TICKETS_SAT],
                     bob.address,
                     seed,
@@ -98,6 +118,13 @@ def test_every_msat_is_explained_whatever_dies(
             house.close()
     assert min(kills) > 0
     assert [reply for regular in regulars for reply in regular.diary.unclean] == []
+
+
+def purse(home: RealMint, abroad: RealMint, key: str) -> list[str]:
+    """What each has: tokens as they are, some locked to the house's `key`, one from abroad."""
+    first, *rest, last = [home.fund(sat) for sat in TOKENS_SAT]
+    locked = [home.fund(sat, lock_to=key) for sat in LOCKED_SAT]
+    return [first, *rest, *locked, abroad.fund(ABROAD_SAT), last]
 
 
 def live_through(
@@ -129,11 +156,12 @@ def assert_all_is_explained(house: House, regulars: list[Regular]) -> None:
     assert {charge.cost_msat for charge in charged.values()} <= {COST_MSAT}
     presented_msat = 1_000 * sum(regular.presented_sat for regular in regulars)
     refunded_msat = 1_000 * sum(regular.refunded_sat for regular in regulars)
-    assert told.faces_msat == presented_msat + invoiced_msat(house)
+    assert credited_faces_msat(house) == presented_msat
     assert told.collected_msat == refunded_msat
     assert assert_paid_at_the_mint_as_in_the_books(house) > 0
     told_of = {entry for regular in regulars for entry in regular.diary.paid}
     assert told_of <= begun(house)
+    assert_every_way_was_gone(house)
     assert_the_owner_took_only_what_was_earned(house, told.books)
 
 
@@ -148,13 +176,20 @@ def settle(house: House) -> None:
         time.sleep(0.5)
 
 
-def invoiced_msat(house: House) -> int:
+def credited_faces_msat(house: House) -> int:
+    """What the tokens were worth that were credited, at once or after a swap."""
     return sum(
-        entry.event.credited_msat
+        entry.event.face_msat
         for page in house.store.log()
         for _, entry in page
-        if isinstance(entry.event, InvoiceCredited)
+        if isinstance(entry.event, Credited | InstantCredited)
     )
+
+
+def assert_every_way_was_gone(house: House) -> None:
+    ways = {type(entry.event) for page in house.store.log() for _, entry in page}
+
+    assert {Credited, InstantCredited, ForeignCredited, InvoiceCredited, PayoutPaid} <= ways
 
 
 def begun(house: House) -> set[str]:
