@@ -57,7 +57,7 @@ check: $(INSTALLED) ## format, lint, types, architecture, unit tests with covera
 .PHONY: integration
 integration: $(INSTALLED) ## the tests that need real processes or PostgreSQL
 	@echo "== integration tests"
-	@$(BIN)/pytest -q -m "integration or postgres"
+	@$(BIN)/pytest -q -m "integration or postgres" -n $(JOBS) --dist loadfile
 
 .PHONY: test-clients
 test-clients: $(INSTALLED) ## OpenAI's SDKs, wallets, a browser and others against the house
