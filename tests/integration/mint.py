@@ -63,9 +63,13 @@ class RealMint:
         child = self._nutshell.start()
         deadline = time.monotonic() + READY_TIMEOUT_S
         while not self._nutshell.answers():
-            if child.code is not None or time.monotonic() > deadline:
+            if time.monotonic() > deadline:
                 self.kill()
                 raise MintNotReadyError(self._log_path.read_text()[-2_000:])
+            if child.code is not None:
+                # Somebody's connection has had its port since it was killed.
+                time.sleep(0.5)
+                child = self._nutshell.start()
             time.sleep(0.1)
 
     def kill(self) -> None:
