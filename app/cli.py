@@ -18,13 +18,9 @@ from app.environment import SettingsError, load_settings
 from app.gateways.mint.crypto import Seed
 from app.house import signing_key
 from app.logs import set_up_logs
-from app.main import (
-    create_back_office,
-    create_sealing,
-    open_providers,
-    open_reconciliation,
-)
+from app.main import open_providers
 from app.metrics import SHARED
+from app.office import create_back_office, create_sealing, open_reconciliation
 from app.processes import Child, Processes
 from app.reconciling import (
     as_of_option,

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from app.settings import MAKE_A_SEED, Settings
+from app.settings import GROUPS, MAKE_A_SEED, Settings
+from app.settings.kinds import names_of
 
 if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
 
 LINE_LENGTH = 96
@@ -63,13 +65,18 @@ def env_example() -> str:
     This is what `.env.example` holds, so that neither can know a setting the other does not.
     """
     blocks = [ENV_EXAMPLE_HEAD]
-    for field, info in Settings.model_fields.items():
-        about = textwrap.fill(
-            _one_line(field), LINE_LENGTH, initial_indent="# ", subsequent_indent="# "
-        )
-        assignment = f"{field.upper()}={_as_text(info.get_default())}"
-        blocks.append(f"{about}\n{assignment if info.is_required() else '# ' + assignment}")
+    for group in GROUPS:
+        blocks.append(f"# --- {group.__doc__}")
+        blocks.extend(_described(field, info) for field, info in names_of(group).items())
     return "\n\n".join(blocks) + "\n"
+
+
+def _described(field: str, info: FieldInfo) -> str:
+    about = textwrap.fill(
+        _one_line(field), LINE_LENGTH, initial_indent="# ", subsequent_indent="# "
+    )
+    assignment = f"{field.upper()}={_as_text(info.get_default())}"
+    return f"{about}\n{assignment if info.is_required() else '# ' + assignment}"
 
 
 def _as_text(default: Any) -> str:

@@ -29,7 +29,7 @@ print(client.get("/v1/models").status_code, client.get("/v1/info").status_code)
 """
 OPEN_OFFICES = """
 import json, os
-from app.main import create_back_office
+from app.office import create_back_office
 from app.environment import load_settings
 def jobs():
     return [job.name for job in create_back_office(load_settings(env_file=None))._jobs]
@@ -39,7 +39,7 @@ print(json.dumps([asking, jobs()]))
 """
 OPEN_OFFICE_OF_AN_OWNER = """
 import json, os
-from app.main import create_back_office
+from app.office import create_back_office
 from app.environment import SettingsError, load_settings
 os.environ["RECEIVE_LN_ADDRESS"] = "owner@pay.example"
 names = [job.name for job in create_back_office(load_settings(env_file=None))._jobs]

@@ -1,0 +1,64 @@
+"""What the back office looks after, and what operators are told."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
+
+from app.settings.kinds import Group, Seconds, Url
+
+ADMIN_PASSWORD_LENGTH_MIN = 12
+WEBHOOK_SECRET_LENGTH_MIN = 16
+
+
+class Watching(Group):
+    """What the back office looks after, and what operators are told."""
+
+    admin_password: SecretStr | None = None
+    """Opens the auditor's view. Without it that view stays shut."""
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """From which severity upwards log lines are written."""
+
+    metrics_token: SecretStr | None = None
+    """Who sends it as a bearer token may read /metrics. Without it only this machine may."""
+
+    webhook_url: Url | None = None
+    """Where every event that moves money is posted, signed and in order."""
+
+    webhook_secret: Annotated[SecretStr | None, Field(validate_default=True)] = None
+    """What those posts are signed with (HMAC-SHA256): a long random text that the receiver has
+    too. Needed with WEBHOOK_URL."""
+
+    sweep_interval_s: Seconds = 10
+    """How often the back office looks for unfinished movements, in seconds."""
+
+    refund_check_interval_s: Seconds = 60
+    """How often the back office asks whether refund tokens were collected, in seconds."""
+
+    reconcile_interval_s: Seconds = 3600
+    """How often the back office compares the books with what the mints say, in seconds."""
+
+    stuck_after_s: Seconds = 3600
+    """After how many seconds a movement that a mint does not answer for is called stuck."""
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _raise_level(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _check_webhook(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        length = len(value.get_secret_value()) if value else 0
+        if info.data.get("webhook_url") and length < WEBHOOK_SECRET_LENGTH_MIN:
+            raise ValueError(f"must have at least {WEBHOOK_SECRET_LENGTH_MIN} characters")
+        return value
+
+    @field_validator("admin_password")
+    @classmethod
+    def _check_password(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and len(value.get_secret_value()) < ADMIN_PASSWORD_LENGTH_MIN:
+            raise ValueError(f"must have at least {ADMIN_PASSWORD_LENGTH_MIN} characters")
+        return value
