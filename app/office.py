@@ -30,7 +30,7 @@ from app.store.threads import one_by_one
 from app.webhooks import Webhooks
 from domain.guards import PAYOUT, SWAP
 from domain.msat import MSAT_PER_SAT
-from projections.follow import catch_up
+from projections.follow import catch_up_all
 from projections.sheets import SHEETS
 
 if TYPE_CHECKING:
@@ -159,8 +159,7 @@ def _age_to_ask_at(settings: Settings) -> timedelta:
 
 
 def _follow(store: Store) -> None:
-    for sheet in SHEETS:
-        catch_up(store, sheet.name, _quietly)
+    catch_up_all(store, [sheet.name for sheet in SHEETS], _quietly)
 
 
 def _quietly(_done: int, _all: int) -> None:

@@ -47,9 +47,9 @@ class Log(Protocol):
         """Drop all that the follower `name` has told."""
 
 
-def catch_up(store: Log, name: str, progress: Progress) -> None:
-    """Let the follower `name` read all it has not read yet."""
-    head = store.head()
+def catch_up(store: Log, name: str, progress: Progress, upto: int | None = None) -> None:
+    """Let the follower `name` read all it has not read yet, at most up to position `upto`."""
+    head = store.head() if upto is None else upto
     while (after := store.follower_position(name)) < head:
         for page in store.log(after, head):
             if not store.follow(name, after, page):
@@ -57,6 +57,17 @@ def catch_up(store: Log, name: str, progress: Progress) -> None:
                 break
             after = page[-1][0]
             progress(after, head)
+
+
+def catch_up_all(store: Log, names: Iterable[str], progress: Progress) -> None:
+    """Let followers read one after the other, all of them up to one position.
+
+    Were each to read all there is when its turn comes, the later ones would be ahead of those
+    that they point into for as long as anybody writes.
+    """
+    head = store.head()
+    for name in names:
+        catch_up(store, name, progress, head)
 
 
 def rebuild(store: Log, followers: Iterable[str], progress: Progress) -> None:
@@ -74,9 +85,10 @@ def rebuild(store: Log, followers: Iterable[str], progress: Progress) -> None:
         return settle(rows)
 
     store.replace_guards(fold_tail)
+    head = store.head()
     for name in followers:
         store.forget(name)
-        catch_up(store, name, progress)
+        catch_up(store, name, progress, head)
 
 
 def verify(store: Log, progress: Progress) -> str | None:

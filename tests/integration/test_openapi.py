@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.client import OK, Client, open_account
+from tests.integration.client import open_account
 
 if TYPE_CHECKING:
     from tests.integration.mint import RealMint
@@ -21,7 +20,6 @@ pytestmark = pytest.mark.integration
 
 EXAMPLES = "20"
 TIMEOUT_S = 110
-WAIT_MAX_S = 30.0
 # Not `unsupported_method`: clients know the words of the 404 that other methods get here.
 CHECKS = (
     "not_a_server_error",
@@ -59,20 +57,11 @@ def hold_to_its_word(base_url: str, directory: Path, *headers: str) -> tuple[int
     return ran.returncode, ran.stdout.decode() + ran.stderr.decode()
 
 
-def wait_until_told(client: Client) -> None:
-    """Wait for the back office's first look at the log: before it there are no statements."""
-    deadline_s = time.monotonic() + WAIT_MAX_S
-    while client.get("/v1/wallet/statement").status != OK:
-        assert time.monotonic() < deadline_s
-        time.sleep(0.1)
-
-
 @pytest.mark.parametrize("is_known", [True, False], ids=["with a key", "as a stranger"])
 def test_nothing_that_may_be_asked_breaks_the_house_or_the_description(
     *, is_known: bool, service: Service, mint: RealMint, tmp_path: Path
 ) -> None:
     client = open_account(service.base_url, mint.fund(10_000))
-    wait_until_told(client)
     headers = [f"Authorization: Bearer {client.bearer}"] if is_known else []
 
     code, found = hold_to_its_word(service.base_url, tmp_path, *headers)

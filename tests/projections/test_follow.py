@@ -8,7 +8,9 @@ from uuid import uuid4
 import pytest
 
 from projections.audit import Auditor
-from projections.follow import catch_up, rebuild, verify
+from projections.chart import told_upto
+from projections.daily import DAILY
+from projections.follow import catch_up, catch_up_all, rebuild, verify
 from projections.guard import differences, fold, settle
 from projections.journal import JOURNAL
 from tests.domain.given import ALICE, BOB, deposited
@@ -108,6 +110,21 @@ def test_who_is_overtaken_goes_on_from_there(place: Place) -> None:
     catch_up(Overtaken(store, place.open()), JOURNAL.name, silent)
 
     assert amounts(journal(store)) == amounts(told_of(store))
+
+
+def test_while_money_moves_no_follower_gets_ahead_of_the_journal_it_points_into(
+    store: Store,
+) -> None:
+    a_day(store, ALICE)
+    head = store.head()
+
+    def meanwhile(_done: int, _of: int) -> None:
+        serve(ledger_on(store), ALICE, 1_000, 1_000)
+
+    catch_up_all(store, (JOURNAL.name, DAILY.name), meanwhile)
+
+    with store.snapshot() as query:
+        assert told_upto(query) == head < store.head()
 
 
 def test_what_is_rebuilt_is_what_was_there(store: Store) -> None:
