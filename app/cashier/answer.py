@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ from app.cashier.usage import seconds_in, usage_of
 from domain.bounds import Usage
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from app.cashier.bill import Bill, Call
     from app.cashier.stream import Meter
     from app.gateways.upstream import UpstreamAnswer
@@ -32,7 +35,13 @@ class Served:
     body: bytes | MeteredStream
 
 
-def answered(answer: UpstreamAnswer, call: Call, bill: Bill, drain_s: float) -> Served:
+def answered(
+    answer: UpstreamAnswer,
+    call: Call,
+    bill: Bill,
+    drain_s: float,
+    clock: Callable[[], float] = time.monotonic,
+) -> Served:
     """Return what the client is answered: a stream that settles its bill, or all at once.
 
     Waits until the answer has begun: until then another provider can be asked. Raises
@@ -46,7 +55,7 @@ def answered(answer: UpstreamAnswer, call: Call, bill: Bill, drain_s: float) -> 
     except BaseException:
         answer.close()
         raise
-    stream = MeteredStream(answer, meter, bill, drain_s)
+    stream = MeteredStream(answer, meter, bill, drain_s, clock)
     return Served(answer.status, {**answer.headers, PROVIDER_HEADER: bill.provider}, stream)
 
 

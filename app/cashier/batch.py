@@ -63,6 +63,7 @@ class Batches:
         books: Books,
         opener: Opener,
         pause: Callable[[float], None] = time.sleep,
+        new_id: Callable[[], UUID] = uuid4,
     ) -> None:
         self._ledger = ledger
         self._mints = mints
@@ -70,6 +71,7 @@ class Batches:
         self._books = books
         self._opener = opener
         self._pause = pause
+        self._new_id = new_id
         self._turns = Turns()
 
     def sweep(self) -> int:
@@ -128,7 +130,8 @@ class Batches:
                 if isinstance(entry.event, InstantCredited)
             )
             place = (wallet.url, unit)
-            return self._ledger.plan_batch(uuid4(), place, batched, keyset_id, split(amount))
+            amounts = split(amount)
+            return self._ledger.plan_batch(self._new_id(), place, batched, keyset_id, amounts)
         except (GatewayError, LedgerError, SealError, TokenError) as error:
             logger.info("locked tokens of %s: %s", wallet.url, type(error).__name__)
             return None

@@ -101,8 +101,10 @@ class Bill:
         tries: Sequence[Try],
         policy: Policy,
         account: Account | None = None,
+        pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._ledger = ledger
+        self._pause = pause
         self._account = account
         self._call = call
         self._policy = policy
@@ -261,8 +263,7 @@ class Bill:
             )
         )
 
-    @staticmethod
-    def _insist(act: Callable[[], object]) -> None:
+    def _insist(self, act: Callable[[], object]) -> None:
         """Do `act` until the store takes it: the answer was delivered, or was not.
 
         While this process lives nobody else ends the hold; should it die meanwhile, the
@@ -275,7 +276,7 @@ class Bill:
             except (HoldEndedError, UnknownHoldError):
                 return
             except StoreError:
-                time.sleep(pause_s)
+                self._pause(pause_s)
                 pause_s = min(2 * pause_s, RETRY_MAX_S)
             else:
                 return

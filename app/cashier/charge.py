@@ -45,12 +45,14 @@ class Charges:
         policy: Policy,
         clock: Callable[[], float] = time.monotonic,
         account: Account | None = None,
+        pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._ledger = ledger
         self._account = account
         self._quotes = quotes
         self._policy = policy
         self._clock = clock
+        self._pause = pause
 
     def expect(
         self, path: str, model: str, document: Mapping[str, Any], prompt_bytes: int
@@ -69,7 +71,7 @@ class Charges:
         """
         tries = tries_of(self._quotes, call.path, call.model, call.document, call.prompt_bytes)
         tries = awake(tries, self._policy.attempts_max)
-        bill = Bill(self._ledger, call, tries, self._policy, self._account)
+        bill = Bill(self._ledger, call, tries, self._policy, self._account, self._pause)
         bill.hold()
         try:
             return self._forward(call, bill)
@@ -113,7 +115,7 @@ class Charges:
             body = body_for(call, route.forwarded(call.model))
             answer = route.upstream.post(call.path, body, call.headers)
             if answer.status < HTTPStatus.MULTIPLE_CHOICES:
-                served = answered(answer, call, bill, self._policy.drain_s)
+                served = answered(answer, call, bill, self._policy.drain_s, self._clock)
                 route.breaker.succeeded()
                 return served
             refusal = Refusal.read(answer)

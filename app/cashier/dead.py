@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from app.gateways.mint.crypto import hash_to_curve
 from app.gateways.mint.wallet import Code
@@ -12,10 +11,16 @@ from projections.dead import find_dead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from app.gateways.errors import MintRefusedError
     from app.gateways.mint.tokens import Proof
     from projections.chart import Source
+
+    class Told(Source, Protocol):
+        """What is read of the store; `now` is the time of its events."""
+
+        def now(self) -> datetime: ...
 
 
 def marks_of(mint: str, proofs: Sequence[Proof]) -> list[str]:
@@ -39,9 +44,9 @@ def _of_proof(mint: str, y: str) -> str:
     return sha256(f"proof {mint} {y}".encode()).hexdigest()
 
 
-def known_dead(source: Source) -> Callable[[Sequence[str]], int | None]:
+def known_dead(source: Told) -> Callable[[Sequence[str]], int | None]:
     """Return what tells why one of some marks is dead by now, as far as is told."""
-    return lambda marks: find_dead(source, marks, datetime.now(UTC))
+    return lambda marks: find_dead(source, marks, source.now())
 
 
 def _of_token(mint: str, proofs: Sequence[Proof]) -> str:

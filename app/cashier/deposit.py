@@ -208,7 +208,7 @@ class Deposits:
     def _checked(self, wallet: Wallet, unit: str, proof: Proof) -> Proof:
         """Return the proof with its full keyset id; raises before the mint sees it."""
         is_locked = spending_condition(proof.secret) is not None
-        if is_locked and not self._opener.opens(proof.secret, time.time() + SWAPPED_IN_S):
+        if is_locked and not self._opener.opens(proof.secret, SWAPPED_IN_S):
             raise TokenRefusedError("The token is locked, and cannot be spent by this house.")
         keyset = wallet.keysets.find(proof.keyset_id)
         if keyset.unit != unit:

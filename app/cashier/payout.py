@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -81,7 +81,9 @@ class Payout:
 
 
 class Books(Protocol):
-    """What a payout reads of the store."""
+    """What a payout reads of the store; `now` is the time of its events."""
+
+    def now(self) -> datetime: ...
 
     def account(self, account_id: UUID) -> AccountRow | None: ...
 
@@ -269,7 +271,7 @@ class Payouts:
             raise TypeError(event)
         payment, wallet = event.payment, self._mints.get(event.payment.mint)
         told = wallet.melt_state(payment.quote, _blanks(payment))
-        is_young = not is_certain and datetime.now(UTC) - event.at < self._on_its_way
+        is_young = not is_certain and self._books.now() - event.at < self._on_its_way
         if told.state is QuoteState.PAID and (told.change or not is_young):
             return self._ended(entry, payment, told)
         if told.state is not QuoteState.UNPAID:

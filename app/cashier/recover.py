@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
@@ -43,7 +43,9 @@ Open = tuple[UUID, MovementRow]
 
 
 class Books(Protocol):
-    """What recovery reads of the store."""
+    """What recovery reads of the store; `now` is the time of its events."""
+
+    def now(self) -> datetime: ...
 
     def hold_owners(self) -> list[str]: ...
 
@@ -128,7 +130,7 @@ class Recovery:
         self, patience: Patience, older_than: timedelta, kinds: tuple[str, ...]
     ) -> list[Open]:
         """Return the movements to ask about now, oldest first."""
-        before = datetime.now(UTC) - older_than
+        before = self._books.now() - older_than
         found = [each for each in self._books.open_movements() if each[1].kind in kinds]
         patience.forget_all_but([stream for stream, _ in found])
         return [
@@ -145,7 +147,19 @@ class Recovery:
         if not groups:
             return 0
         with ThreadPoolExecutor(min(len(groups), MINTS_AT_ONCE)) as pool:
-            return sum(pool.map(partial(_ask_in_turn, ask), groups.values()))
+            return sum(pool.map(partial(self._ask_in_turn, ask), groups.values()))
+
+    def _ask_in_turn(
+        self, ask: Callable[[UUID, MovementRow], bool], movements: Sequence[Open]
+    ) -> int:
+        """Ask one mint about one movement after the other, until it takes too long."""
+        ended = 0
+        for stream, row in movements:
+            begun_s = self._clock()
+            ended += ask(stream, row)
+            if self._clock() - begun_s > SLOW_S:
+                break
+        return ended
 
     def _is_dead(self, owner: str) -> bool:
         if not self._locks.is_free(owner):
@@ -165,7 +179,7 @@ class Recovery:
     def _finish(self, stream: UUID, row: MovementRow) -> bool:
         ask = self._finishers[row.kind]
         is_over = self._asked(self._finishing, stream, row, lambda entry: ask(entry) or True)
-        age = datetime.now(UTC) - row.at
+        age = self._books.now() - row.at
         if not is_over and age > self._stuck_after:
             fields = {"movement": str(stream), "kind": row.kind, "mint": row.mint}
             told = {**fields, "pending_s": int(age.total_seconds())}
@@ -196,14 +210,3 @@ class Recovery:
         if not is_over:
             patience.failed(stream, row.version)
         return is_over
-
-
-def _ask_in_turn(ask: Callable[[UUID, MovementRow], bool], movements: Sequence[Open]) -> int:
-    """Ask one mint about one movement after the other, until it takes too long to answer."""
-    ended = 0
-    for stream, row in movements:
-        begun_s = time.monotonic()
-        ended += ask(stream, row)
-        if time.monotonic() - begun_s > SLOW_S:
-            break
-    return ended

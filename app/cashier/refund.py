@@ -92,12 +92,14 @@ class Refunds:
         books: Books,
         pause: Callable[[float], None] = time.sleep,
         gather: Callable[[str], int] = lambda _mint: 0,
+        new_id: Callable[[], UUID] = uuid4,
     ) -> None:
         self._ledger = ledger
         self._mints = mints
         self._books = books
         self._pause = pause
         self._gather = gather
+        self._new_id = new_id
         self._turns = Turns()
         self._reclaims = Reclaims(ledger, books, pause)
 
@@ -218,7 +220,7 @@ class Refunds:
         for purse in self._purses(account):
             try:
                 return self._ledger.start_refund(
-                    refund_id or uuid4(), account_id, purse, amount
+                    refund_id or self._new_id(), account_id, purse, amount
                 )
             except PurseShortError:
                 continue

@@ -9,6 +9,8 @@ from app.cashier.costs import cost_headers
 from app.gateways.upstream import UpstreamAnswer, UpstreamBrokenError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from app.cashier.bill import Bill
     from app.cashier.meter import SoundMeter, StreamMeter
     from domain.bounds import Usage
@@ -26,12 +28,18 @@ class MeteredStream:
     """
 
     def __init__(
-        self, answer: UpstreamAnswer, meter: Meter, bill: Bill, drain_s: float
+        self,
+        answer: UpstreamAnswer,
+        meter: Meter,
+        bill: Bill,
+        drain_s: float,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._answer = answer
         self._meter = meter
         self._bill = bill
         self._drain_s = drain_s
+        self._clock = clock
         self.is_events = meter.is_events
         """Whether something can be said in it beside the answer."""
         self._over = False
@@ -115,12 +123,12 @@ class MeteredStream:
     def _drain(self) -> None:
         """Read on without a reader, for a while, to learn the usage."""
         delivered = self._meter.delivered_text_characters
-        until_s = time.monotonic() + self._drain_s
+        until_s = self._clock() + self._drain_s
         usage = None
         try:
             while not (self._meter.knows_usage or self._meter.done):
                 data = self._answer.read_some()
-                if not data or time.monotonic() > until_s:
+                if not data or self._clock() > until_s:
                     break
                 self._meter.feed(data)
             self._meter.finish()

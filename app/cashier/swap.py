@@ -72,6 +72,7 @@ class Swaps:
         tidiness: Tidiness,
         pause: Callable[[float], None] = time.sleep,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        new_id: Callable[[], UUID] = uuid4,
     ) -> None:
         self._ledger = ledger
         self._mints = mints
@@ -79,6 +80,7 @@ class Swaps:
         self._tidiness = tidiness
         self._pause = pause
         self._now = now
+        self._new_id = new_id
         self._turns = Turns()
 
     def tidy(self) -> int:
@@ -113,7 +115,7 @@ class Swaps:
     def _tidied(self, wallet: Wallet, unit: str) -> bool:
         try:
             order = self._order(wallet, unit)
-            entry = self._ledger.start_swap(uuid4(), wallet.purse(unit), order)
+            entry = self._ledger.start_swap(self._new_id(), wallet.purse(unit), order)
             done = self.resume(entry)
         except NothingToSwapError:
             return False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
@@ -21,7 +20,7 @@ from app.store.postgres_rows import (
     load,
     upsert,
 )
-from app.store.reads import Query, Reads, translated
+from app.store.reads import Now, Query, Reads, translated, utc_now
 from app.store.seal_tables import POSTGRES_SEALS
 from app.store.shape import POSTGRES_TYPES, create_table
 from app.store.tables import (
@@ -72,7 +71,7 @@ class PostgresStore(Reads):
     engine = "postgresql"
     position = "notification_id"
 
-    def __init__(self, url: str, sheets: Sequence[Sheet] = SHEETS) -> None:
+    def __init__(self, url: str, sheets: Sequence[Sheet] = SHEETS, now: Now = utc_now) -> None:
         self.url = url
         parts = urlsplit(url)
         self._datastore = PostgresDatastore(
@@ -86,7 +85,9 @@ class PostgresStore(Reads):
             pre_ping=True,
             max_overflow=7,
         )
-        super().__init__(PostgresApplicationRecorder(self._datastore), LedgerMapper(), sheets)
+        super().__init__(
+            PostgresApplicationRecorder(self._datastore), LedgerMapper(), sheets, now
+        )
         self._writer: psycopg.Connection[tuple[Any, ...]] | None = None
 
     def create(self) -> None:
@@ -226,7 +227,7 @@ class PostgresStore(Reads):
             before = dict(rows.accounts.rows)
             # Read behind the locks: what ended a movement before is in its history by now.
             histories = {stream: self._history(db, stream) for stream in asked}
-            found = decide(commands, rows, datetime.now(UTC), histories)
+            found = decide(commands, rows, self.now(), histories)
             decided.answers, decided.unanswered = found.answers, found.unanswered
             if not found.unanswered and found.entries:
                 decided.entries = found.entries

@@ -60,6 +60,9 @@ if TYPE_CHECKING:
 Query = Callable[..., list[tuple[Any, ...]]]
 """`query(statement, values)`: places for values are question marks, in both engines."""
 
+Now = Callable[[], datetime]
+"""Tells what time it is: the time of the events that are recorded."""
+
 PAGE = 2_000
 POSITION_MAX = (1 << 63) - 1
 
@@ -80,6 +83,10 @@ class PurseTotal(NamedTuple):
     amount: int
 
 
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Raise what the library says of a lost database as our `StoreUnavailableError`."""
@@ -96,11 +103,16 @@ class Reads(ABC):
     position: ClassVar[str]
 
     def __init__(
-        self, recorder: ApplicationRecorder, mapper: LedgerMapper, sheets: Sequence[Sheet]
+        self,
+        recorder: ApplicationRecorder,
+        mapper: LedgerMapper,
+        sheets: Sequence[Sheet],
+        now: Now,
     ) -> None:
         self.recorder: Any = recorder
         self.mapper = mapper
         self.sheets = {sheet.name: sheet for sheet in sheets}
+        self.now = now
 
     @abstractmethod
     def snapshot(self) -> AbstractContextManager[Query]:
@@ -212,7 +224,7 @@ class Reads(ABC):
         Tokens that wait to be collected, and invoices to be paid, wait for their owners.
         """
         tail = "WHERE kind NOT IN (?, ?) AND at < ? ORDER BY at, stream"
-        return self._rows(OPEN_MOVEMENT, tail, ISSUED, INVOICE, datetime.now(UTC) - after)
+        return self._rows(OPEN_MOVEMENT, tail, ISSUED, INVOICE, self.now() - after)
 
     def movements_of(self, account_id: UUID, kind: str) -> list[tuple[UUID, MovementRow]]:
         """Return an account's unfinished movements of one kind, newest first."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import sqlite3
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteDatastore
 
 from app.store.errors import SchemaTooNewError, StoreUnavailableError
 from app.store.mapper import LedgerMapper
-from app.store.reads import Query, Reads, translated
+from app.store.reads import Now, Query, Reads, translated, utc_now
 from app.store.seal_tables import SQLITE_SEALS
 from app.store.shape import SQLITE_TYPES, GuardTable, Identities, create_table
 from app.store.tables import (
@@ -93,10 +93,14 @@ class SqliteStore(Reads):
     engine = "sqlite"
     position = "rowid"
 
-    def __init__(self, path: Path, sheets: Sequence[Sheet] = SHEETS) -> None:
+    def __init__(
+        self, path: Path, sheets: Sequence[Sheet] = SHEETS, now: Now = utc_now
+    ) -> None:
         self.path = path
         self._datastore = SQLiteDatastore(str(path), lock_timeout=BUSY_TIMEOUT_S)
-        super().__init__(SQLiteApplicationRecorder(self._datastore), LedgerMapper(), sheets)
+        super().__init__(
+            SQLiteApplicationRecorder(self._datastore), LedgerMapper(), sheets, now
+        )
         self._writer: sqlite3.Connection | None = None
         self._queue: IO[str] | None = None
 
@@ -216,7 +220,7 @@ class SqliteStore(Reads):
     ) -> tuple[list[Answer], set[UUID]]:
         """Return the answers, and the movements whose history must be read before them."""
         rows = _load(db, commands)
-        decided = decide(commands, rows, datetime.now(UTC), histories)
+        decided = decide(commands, rows, self.now(), histories)
         if decided.unanswered:
             return [], {commands[position].stream for position in decided.unanswered}
         if not self._insert(db, decided.entries):

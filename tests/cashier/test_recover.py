@@ -164,6 +164,7 @@ class AgedBooks:
         self.hold_owners = house.store.hold_owners
         self.open_movements = house.store.open_movements
         self.history = house.store.history
+        self.now = house.store.now
 
     def open_holds(self, owner: str) -> list[tuple[UUID, HoldRow]]:
         return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import requests
@@ -13,7 +14,7 @@ from app.gateways.mint.keysets import KeysetBook, KeysetOwners
 from app.gateways.mint.wallet import Wallet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from app.gateways.mint.crypto import Seed
     from app.gateways.mint.gate import GateLimits
@@ -36,19 +37,22 @@ class Mints:
         connect_timeout_s: float,
         timeout_s: float,
         limits: GateLimits | None = None,
+        session: Callable[[], requests.Session] = requests.Session,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         owners = KeysetOwners()
         self._wallets: dict[str, Wallet] = {}
         for url in urls:
             client = MintClient(
                 url,
-                requests.Session(),
+                session(),
                 connect_timeout_s=connect_timeout_s,
                 read_timeout_s=timeout_s,
                 answer_bytes_max=ANSWER_BYTES_MAX,
-                gate=Gate(url, limits),
+                gate=Gate(url, limits, clock),
             )
-            self._wallets[client.url] = Wallet(client, KeysetBook(client, owners), seed)
+            keysets = KeysetBook(client, owners, clock=clock)
+            self._wallets[client.url] = Wallet(client, keysets, seed)
 
     def get(self, url: str) -> Wallet:
         """Return the wallet at the mint with this normalised URL, or `UntrustedMintError`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ from app.gateways.mint.locks import P2pkLock, spending_condition
 from app.gateways.mint.paymentrequest import Lock
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from app.gateways.mint.tokens import Proof
 
 P2PK = "P2PK"
@@ -20,8 +23,9 @@ P2PK = "P2PK"
 class Opener:
     """Opens what is locked to one key and to no other."""
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, now_s: Callable[[], float] = time.time) -> None:
         self._key = key
+        self._now_s = now_s
         self.pubkey = crypto.public_key(key)
 
     @property
@@ -29,9 +33,9 @@ class Opener:
         """What a payment request asks tokens to be locked with (NUT-10, NUT-18)."""
         return Lock(P2PK, self.pubkey)
 
-    def opens(self, secret: str, until: float) -> bool:
-        """Tell whether a secret is locked so that up to `until` nobody but we can spend it."""
-        lock = spending_condition(secret)
+    def opens(self, secret: str, for_s: float) -> bool:
+        """Tell whether nobody but we can spend a locked secret in the next `for_s` seconds."""
+        lock, until = spending_condition(secret), self._now_s() + for_s
         return isinstance(lock, P2pkLock) and lock.is_only_for(self.pubkey, until=until)
 
     def alone_opens(self, secret: str) -> bool:
