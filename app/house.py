@@ -23,6 +23,7 @@ from app.gateways.mint.crypto import Seed
 from app.gateways.mint.gate import GateLimits
 from app.gateways.mint.mints import Mints
 from app.gateways.mint.seal import Sealer
+from app.gateways.way_out import WayOut
 from app.logs import set_up_logs
 from app.metrics import Metrics
 from app.sealing.sign import SigningKey
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
 
 CHECKPOINTS = b"checkpoints"
 DESTINATIONS = b"destinations of payments"
+PROXY_TIMEOUT_S = 30.0
+"""Tor finds a way to an onion service in seconds, and at times in many."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,8 @@ class House:
     book: PriceBook
     models: list[dict[str, Any]]
     metrics: Metrics
+    way: WayOut
+    guard: Guard
 
 
 def build(settings: Settings, records: Callable[[Store], Record]) -> House:
@@ -79,18 +84,17 @@ def build(settings: Settings, records: Callable[[Store], Record]) -> House:
     store, locks = open_store(settings.database_url)
     seed = Seed.from_mnemonic(settings.wallet_seed.get_secret_value())
     ledger = Ledger(records(store), owner=f"process-{uuid4().hex}")
+    way = way_out(settings)
     mints = Mints(
         settings.cashu_mints,
         seed,
         connect_timeout_s=settings.mint_timeout_s,
         timeout_s=settings.mint_timeout_s,
-        limits=GateLimits(
-            at_once_max=settings.mint_requests_max,
-            waiting_max=4 * settings.mint_requests_max,
-        ),
+        limits=GateLimits(settings.mint_requests_max, 4 * settings.mint_requests_max),
+        session=partial(way.session, settings.mint_timeout_s),
     )
     batches = open_batches(ledger, mints, seed, store)
-    guard = Guard(settings.guard_allow)
+    guard = guard_of(settings, way)
     addresses = LightningAddresses(Fetch(guard))
     payouts = Payouts(
         ledger,
@@ -125,6 +129,28 @@ def build(settings: Settings, records: Callable[[Store], Record]) -> House:
         book=book,
         models=models,
         metrics=Metrics(),
+        way=way,
+        guard=guard,
+    )
+
+
+def way_out(settings: Settings) -> WayOut:
+    """Return by which way connections leave the house."""
+    proxy = settings.tor_proxy_url
+    return WayOut(
+        proxy.get_secret_value() if proxy else None, only_onion=settings.tor_only_onion
+    )
+
+
+def guard_of(settings: Settings, way: WayOut) -> Guard:
+    """Return what decides where strangers may send us."""
+    if way.proxy_url is None:
+        return Guard(settings.guard_allow)
+    return Guard(
+        settings.guard_allow,
+        through=way.through,
+        goes_through=way.goes_through,
+        connect_timeout_s=PROXY_TIMEOUT_S,
     )
 
 

@@ -17,6 +17,7 @@ from app.cashier.quote import Quotes, Rates
 from app.cashier.sizing import TokenSizes
 from app.cashier.ticket import Tickets
 from app.environment import load_settings
+from app.gateways.onion import find_onion_url
 from app.house import House, build, signing_key
 from app.readiness import health_of
 from app.sealing.prove import Proofs
@@ -183,7 +184,7 @@ def _about(settings: Settings, seed: Seed) -> About:
         mints=settings.cashu_mints,
         npub=settings.npub,
         http_url=settings.http_url,
-        onion_url=settings.onion_url,
+        onion_url=settings.onion_url or find_onion_url(settings.onion_hostname_file),
         verifier_key=str(signing_key(settings, seed).verifier),
         pubkey=opener_of(seed).pubkey,
     )

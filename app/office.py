@@ -7,8 +7,6 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-import requests
-
 from app.cashier.earnings import Earnings
 from app.cashier.expiry import Expiry
 from app.cashier.probe import Probe
@@ -36,9 +34,12 @@ from projections.sheets import SHEETS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import requests
+
     from app.gateways.mint.crypto import Seed
     from app.settings import Settings
 
+CONNECT_TIMEOUT_S = 20.0
 FOLLOW_EVERY_S = 2.0
 MEASURE_EVERY_S = 10.0
 TELL_EVERY_S = 2.0
@@ -96,10 +97,10 @@ def create_back_office(settings: Settings) -> BackOffice:
         jobs.append(Job("uncollected tokens", SWEEP_EVERY_S, unwanted))
     if settings.webhook_url and settings.webhook_secret:
         secret = settings.webhook_secret.get_secret_value().encode()
-        hooks = Webhooks(settings.webhook_url, secret, followed, requests.Session())
+        hooks = Webhooks(settings.webhook_url, secret, followed, _session(house))
         jobs.append(Job("webhook", TELL_EVERY_S, hooks.tell))
     if settings.btc_usd is None and settings.model_based_pricing:
-        exchange = Exchange(requests.Session())
+        exchange = Exchange(_session(house))
         desk = RateDesk(house.ledger, exchange, house.store.rate)
         jobs.append(Job("rate", settings.rate_update_interval_s, desk.update))
     return BackOffice(jobs, house.locks, house.metrics.watched)
@@ -113,6 +114,10 @@ def create_sealing(settings: Settings, seed: Seed) -> Sealing:
 
 def _figures(house: House, told: Store) -> Figures:
     return Figures(house.metrics, house.store, told, tuple(sheet.name for sheet in SHEETS))
+
+
+def _session(house: House) -> requests.Session:
+    return house.way.session(CONNECT_TIMEOUT_S)
 
 
 def _payout_jobs(house: House) -> list[Job]:

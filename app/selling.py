@@ -36,6 +36,7 @@ def create_roster(house: House) -> Roster:
         connect_timeout_s=settings.upstream_connect_timeout_s,
         read_timeout_s=settings.upstream_read_timeout_s,
         connections_max=CONNECTIONS_MAX,
+        way=house.way,
     )
     return Roster(house.ledger, house.store, _sealer(house), _own(house), connect, prices)
 
@@ -48,6 +49,7 @@ def create_providers(house: House) -> Providers:
         connect_timeout_s=settings.upstream_connect_timeout_s,
         read_timeout_s=LIST_READ_TIMEOUT_S,
         connections_max=LIST_CONNECTIONS_MAX,
+        way=house.way,
     )
     return Providers(
         house.ledger,

@@ -42,3 +42,12 @@ def is_loopback(url: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def is_onion(url: str) -> bool:
+    """Tell whether `url` names an onion service, whose name proves who answers.
+
+    >>> is_onion("http://abc.onion/v1"), is_onion("https://onion.example")
+    (True, False)
+    """
+    return (urlsplit(url).hostname or "").endswith(".onion")

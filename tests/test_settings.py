@@ -88,6 +88,18 @@ def test_prices_are_exact(environ: pytest.MonkeyPatch) -> None:
     assert load_settings(env_file=None).cost_per_1k_input_tokens == Decimal("0.1")
 
 
+def test_onion_services_need_a_proxy_and_no_tls(environ: pytest.MonkeyPatch) -> None:
+    environ.setenv("CASHU_MINTS", "http://mint.onion")
+
+    with pytest.raises(SettingsError, match=r"^TOR_PROXY_URL is missing, and CASHU_MINTS"):
+        load_settings(env_file=None)
+    environ.setenv("TOR_PROXY_URL", "socks5h://user:a-password@127.0.0.1:9050")
+    settings = load_settings(env_file=None)
+
+    assert settings.cashu_mints == ("http://mint.onion",)
+    assert "a-password" not in repr(settings)
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "said"),
     [
@@ -113,6 +125,9 @@ def test_prices_are_exact(environ: pytest.MonkeyPatch) -> None:
         ("RATE_STALE_AFTER_S", "59", "RATE_UPDATE_INTERVAL_S"),
         ("MISSING_USAGE", "gratis", "'estimate', 'max' or 'free'"),
         ("NPUB", "nsec1secret", "match pattern"),
+        ("TOR_PROXY_URL", "http://127.0.0.1:9050", "socks5h://"),
+        ("TOR_PROXY_URL", "socks5h://127.0.0.1", "socks5h://"),
+        ("TOR_PROXY_URL", "socks5h://[::1:9050", "socks5h://"),
         ("PORT", "65536", "less than or equal to 65535"),
         ("PORT", "http", "valid integer"),
         ("WORKERS", "0", "greater than or equal to 1"),

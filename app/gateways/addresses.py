@@ -123,6 +123,21 @@ def is_public(address: str) -> bool:
     return _is_public_v6(ip)
 
 
+def is_of_own_network(host: str) -> bool:
+    """Tell whether `host` names this machine or one of its own network.
+
+    >>> is_of_own_network("mint"), is_of_own_network("10.0.0.7"), is_of_own_network("a.onion")
+    (True, True, False)
+    """
+    name = host.lower().strip("[]")
+    try:
+        ip_address(name)
+    except ValueError:
+        top = name.rpartition(".")[2]
+        return "." not in name or (top in _PRIVATE_TOPS and not name.endswith(ONION))
+    return not is_public(name)
+
+
 def _is_public_v6(ip: IPv6Address) -> bool:
     return (
         ip.scope_id is None

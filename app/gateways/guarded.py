@@ -72,8 +72,9 @@ class Guard:
 
     `allow` names hosts with their ports, as in `127.0.0.1:3338`, which the operator answers
     for: there everything goes, http too. All others are https on one of `ports`. With
-    `through`, which takes a name and a port, every other host is reached by that door, as by
-    Tor's SOCKS proxy: nothing is resolved here, and .onion names are known, with http too.
+    `through`, which takes a name and a port, every other host that `goes_through` is reached
+    by that door, as by Tor's SOCKS proxy: nothing is resolved here, and .onion names are
+    known, with http too. Which address such a name has is then that proxy's to check.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Guard:
         resolve: Resolve = look_up,
         connect: Connect = create_connection,
         through: Connect | None = None,
+        goes_through: Callable[[str], bool] = lambda _host: True,
         connect_timeout_s: float = CONNECT_TIMEOUT_S,
         ca_file: str | None = None,
     ) -> None:
@@ -92,6 +94,7 @@ class Guard:
         self._resolve = resolve
         self._connect = connect
         self._through = through
+        self._goes_through = goes_through
         # Looked up on a thread of its own, for a lookup cannot be told how long it may take.
         self._lookups = ThreadPoolExecutor(LOOKUPS_MAX, "lookup")
         self.connect_timeout_s = connect_timeout_s
@@ -113,7 +116,7 @@ class Guard:
         self._check(host, port, is_tls=is_tls)
         if _plain(f"{host}:{port}") in self._allow:
             return self._connect((host, port), self.connect_timeout_s)
-        if self._through is not None:
+        if self._through is not None and self._goes_through(host):
             return self._through((host, port), self.connect_timeout_s)
         deadline_s = time.monotonic() + self.connect_timeout_s
         addresses = self._addresses(host, port)

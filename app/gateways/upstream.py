@@ -18,9 +18,13 @@ from urllib3.exceptions import (
 )
 
 from app.gateways.errors import OutcomeUnknownError, RefusedError
+from app.gateways.pools import pool_to
+from app.gateways.way_out import DIRECT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from app.gateways.way_out import WayOut
 
 READ_BYTES = 64 * 1024
 HEADER_CHARACTERS_MAX = 1024
@@ -99,6 +103,7 @@ class Upstream:
     no redirect is followed: whether to ask a second time is for those who count the money.
     `connections_max` requests run at once; one more waits for at most `connect_timeout_s`.
     `read_timeout_s` is the longest silence that is borne, not the length of an answer.
+    `way` is how its host is reached.
     """
 
     def __init__(
@@ -109,11 +114,13 @@ class Upstream:
         connect_timeout_s: float,
         read_timeout_s: float,
         connections_max: int,
+        way: WayOut = DIRECT,
     ) -> None:
         self._base_path = urlsplit(base_url).path.rstrip("/")
         self._timeout = urllib3.Timeout(connect=connect_timeout_s, read=read_timeout_s)
         self._pool_timeout_s = ceil(connect_timeout_s)
-        self._pool = _pool(base_url, connections_max)
+        connect = way.within(connect_timeout_s)
+        self._pool = pool_to(base_url, connect, certifi.where(), connections_max)
         self._api_key = api_key
         # Anthropic itself wants its key elsewhere; its look-alikes take it as any other.
         host = f".{urlsplit(base_url).hostname}"
@@ -226,25 +233,6 @@ class UpstreamAnswer:
         """Give the connection back; may be called more than once."""
         self._response.close()
         self._response.release_conn()
-
-
-def _pool(base_url: str, connections_max: int) -> urllib3.HTTPConnectionPool:
-    """Return the pool for the host of `base_url`, or raise `ValueError`."""
-    parts = urlsplit(base_url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
-        raise ValueError("The upstream's address must be http:// or https:// and a host.")
-    if parts.scheme == "http":
-        return urllib3.HTTPConnectionPool(
-            parts.hostname, parts.port, maxsize=connections_max, block=True
-        )
-    return urllib3.HTTPSConnectionPool(
-        parts.hostname,
-        parts.port,
-        maxsize=connections_max,
-        block=True,
-        cert_reqs="CERT_REQUIRED",
-        ca_certs=certifi.where(),
-    )
 
 
 def _safe(path: str) -> str:

@@ -8,7 +8,7 @@ from mnemonic import Mnemonic
 from pydantic import Field, SecretStr, field_validator
 
 from app.settings.kinds import Group, HostAndPort, Sats, Seconds, Several
-from app.urls import is_loopback, normalised_url
+from app.urls import is_loopback, is_onion, normalised_url
 
 SEED_WORDS = (12, 15, 18, 21, 24)
 MAKE_A_SEED = (
@@ -98,8 +98,8 @@ class Money(Group):
         if not urls:
             raise ValueError("must name at least one mint")
         for url in urls:
-            if not url.startswith("https://") and not is_loopback(url):
-                raise ValueError("must be https, but for a mint on this machine")
+            if not url.startswith("https://") and not (is_loopback(url) or is_onion(url)):
+                raise ValueError("must be https, but for a mint on this machine or on Tor")
         return tuple(dict.fromkeys(urls))
 
     @field_validator("foreign_mints")
