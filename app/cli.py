@@ -30,6 +30,7 @@ from app.reconciling import (
     past_rows,
     show,
 )
+from app.sample.verb import seed_sample
 from app.sealing.check import check as check_seals
 from app.sealing.check import verifies
 from app.sealing.prove import NotSealedError, Proofs
@@ -303,7 +304,7 @@ def _settings() -> Settings:
         raise click.ClickException(str(error)) from error
 
 
-for verb in (*accounts.VERBS, *backup.VERBS):
+for verb in (*accounts.VERBS, *backup.VERBS, seed_sample):
     main.add_command(verb)
 for verb in provider_verbs.VERBS:
     provider.add_command(verb)

@@ -5,7 +5,8 @@ StoreError
 ├── StoreBusyError           the database did not answer in time
 ├── SchemaTooNewError        the database was written by a newer version of this program
 ├── UpgradeError             the log of an older version cannot be read; nothing was changed
-└── BackupError              a backup cannot be restored; nothing was changed
+├── BackupError              a backup cannot be restored; nothing was changed
+└── LogMovedError            somebody else has written into the log; nothing was changed
 """
 
 from __future__ import annotations
@@ -36,3 +37,7 @@ class UpgradeError(StoreError):
 
 class BackupError(StoreError):
     """A backup cannot be restored; nothing was changed."""
+
+
+class LogMovedError(StoreError):
+    """The log does not end where it should: somebody else has written; nothing was changed."""

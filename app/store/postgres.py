@@ -10,7 +10,12 @@ import psycopg
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
 from psycopg.rows import tuple_row
 
-from app.store.errors import SchemaTooNewError, StoreBusyError, StoreUnavailableError
+from app.store.errors import (
+    LogMovedError,
+    SchemaTooNewError,
+    StoreBusyError,
+    StoreUnavailableError,
+)
 from app.store.mapper import LedgerMapper
 from app.store.postgres_rows import (
     LOG_LOCK,
@@ -148,6 +153,23 @@ class PostgresStore(Reads):
             asked.update(commands[position].stream for position in decided.unanswered)
         raise LedgerBrokenError("a batch of commands could not be decided")
 
+    def append(self, entries: Sequence[Entry], rows: GuardRows, after: int) -> int:
+        """Record what was decided elsewhere behind the position `after`, where the log ends.
+
+        The rows that it changed are written together with it. Returns where the log ends
+        now. Raises `LogMovedError`, `StoreUnavailableError`.
+        """
+        with self._translated(), self._connection().transaction():
+            db = self._connection()
+            db.execute("SELECT pg_advisory_xact_lock(%s)", (LOG_LOCK,))
+            if self._newest(db) != after:
+                raise LogMovedError
+            for table in GUARD_TABLES:
+                delete(db, table, rows)
+                upsert(db, table, rows)
+            insert_events(db, [self.mapper.encode(entry) for entry in entries])
+            return self._newest(db)
+
     def replace_guards(self, fold_tail: Callable[[], GuardRows]) -> None:
         """Swap all guard rows for `fold_tail()`'s, while every writer waits."""
         names = ", ".join(table.name for table in GUARD_TABLES)
@@ -232,6 +254,11 @@ class PostgresStore(Reads):
             if not found.unanswered and found.entries:
                 decided.entries = found.entries
                 self._write(db, rows, before, found.entries)
+
+    @staticmethod
+    def _newest(db: psycopg.Connection[tuple[Any, ...]]) -> int:
+        found = db.execute("SELECT MAX(notification_id) FROM stored_events").fetchone()
+        return (found and found[0]) or 0
 
     def _history(self, db: psycopg.Connection[tuple[Any, ...]], stream: UUID) -> list[Entry]:
         found = db.execute(

@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteDatastore
 
-from app.store.errors import SchemaTooNewError, StoreUnavailableError
+from app.store.errors import LogMovedError, SchemaTooNewError, StoreUnavailableError
 from app.store.mapper import LedgerMapper
 from app.store.reads import Now, Query, Reads, translated, utc_now
 from app.store.seal_tables import SQLITE_SEALS
@@ -148,6 +148,21 @@ class SqliteStore(Reads):
                 db.execute("BEGIN IMMEDIATE")
                 histories.update({stream: self._history(db, stream) for stream in unread})
         raise LedgerBrokenError("a batch of commands could not be decided")
+
+    def append(self, entries: Sequence[Entry], rows: GuardRows, after: int) -> int:
+        """Record what was decided elsewhere behind the position `after`, where the log ends.
+
+        The rows that it changed are written together with it. Returns where the log ends
+        now. Raises `LogMovedError`, `StoreUnavailableError`.
+        """
+        newest = "SELECT IFNULL(MAX(rowid), 0) FROM stored_events"
+        with self._exclusive() as db:
+            if db.execute(newest).fetchone() != (after,) or not self._insert(db, entries):
+                raise LogMovedError
+            for table in GUARD_TABLES:
+                _write(db, table, rows)
+            head: int = db.execute(newest).fetchone()[0]
+        return head
 
     def replace_guards(self, fold_tail: Callable[[], GuardRows]) -> None:
         """Swap all guard rows for `fold_tail()`'s, while every writer waits."""

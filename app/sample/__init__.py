@@ -1,0 +1,1 @@
+"""A ledger that never was: a year of a busy house, told by chance, to try reports on."""
