@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from app.cashier.attempt import Refusal
 from app.cashier.costs import PROVIDER_HEADER, cost_headers, told
 from app.cashier.meter import SoundMeter, StreamMeter
 from app.cashier.paths import MESSAGES, PATHS
 from app.cashier.stream import MeteredStream
 from app.cashier.usage import seconds_in, usage_of
+from app.gateways.upstream import UpstreamBrokenError
 from domain.bounds import Usage
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from domain.bounds import Kind
 
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
+PAGE = "text/html"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +44,15 @@ def answered(
     bill: Bill,
     drain_s: float,
     clock: Callable[[], float] = time.monotonic,
-) -> Served:
+) -> Served | Refusal:
     """Return what the client is answered: a stream that settles its bill, or all at once.
 
     Waits until the answer has begun: until then another provider can be asked. Raises
-    `UpstreamBrokenError` if it does not, `AnswerTooLongError`.
+    `UpstreamBrokenError` if it does not, or if it is for no program, `AnswerTooLongError`.
     """
+    if answer.headers.get("content-type", "").startswith(PAGE):
+        answer.close()
+        raise UpstreamBrokenError("The upstream answered with a page for people.")
     meter = meter_of(answer, call)
     if meter is None:
         return _whole(answer, call, bill)
@@ -75,22 +81,27 @@ def usage_invited(document: Mapping[str, Any]) -> bool:
     return isinstance(options, Mapping) and options.get("include_usage") is True
 
 
-def _whole(answer: UpstreamAnswer, call: Call, bill: Bill) -> Served:
+def _whole(answer: UpstreamAnswer, call: Call, bill: Bill) -> Served | Refusal:
     try:
         body = answer.read_all(ANSWER_BYTES_MAX)
     finally:
         answer.close()
-    body, more = settled(body, call.path, bill)
+    document = parsed(body)
+    refusal = Refusal.hidden_in(document, answer.headers, body)
+    if refusal is not None:
+        return refusal
+    body, more = settled(body, document, call.path, bill)
     headers = {**answer.headers, **more, PROVIDER_HEADER: bill.provider}
     return Served(answer.status, headers, body)
 
 
-def settled(body: bytes, path: str, bill: Bill) -> tuple[bytes, dict[str, str]]:
-    """Charge for the answer `body`, or release its hold if there is nothing in it.
+def settled(
+    body: bytes, document: object, path: str, bill: Bill
+) -> tuple[bytes, dict[str, str]]:
+    """Charge for the answer `body`, which says `document`, or release its hold if nothing.
 
     Return it with its cost in it where it can be told there, and the headers that tell it.
     """
-    document = parsed(body)
     usage = usage_in(document, PATHS[path].kind)
     if not body or says_nothing(document):
         bill.release("empty answer")

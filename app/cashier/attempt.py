@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
     from app.gateways.breaker import Breaker
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ERROR_BYTES_MAX = 256 * 1024
 RETRY_AFTER_DEFAULT_S = 2.0
+STATUSES = range(HTTPStatus.BAD_REQUEST, 600)
 NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 # What a provider thinks of our key and our money there.
@@ -30,6 +31,13 @@ UNKNOWN_MODEL = re.compile(
     r"(?i)model[_ ]not[_ ](found|supported|available)|not a valid model|unknown model"
     r"|invalid[_ ]model|model\b.{0,120}\b(does not exist|not found|is not available)"
 )
+UNKNOWN_ADDRESS = re.compile(
+    r"(?is)((file|page|path|resource|route|endpoint) )?not found\.?"
+    r"|(invalid|unknown) (request )?url\b.*|unexpected endpoint\b.*"
+)
+"""How a server says that it has not this part of the API, and nothing of the request."""
+# What an answer has in it, in any dialect. One that has an error and none of these is none.
+ANSWERS = ("choices", "content", "data", "output", "results", "text", "usage")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +55,26 @@ class Refusal:
             return cls(answer.status, answer.headers, answer.read_all(ERROR_BYTES_MAX))
         finally:
             answer.close()
+
+    @classmethod
+    def hidden_in(
+        cls, document: object, headers: dict[str, str], body: bytes
+    ) -> Refusal | None:
+        """Return the refusal that was sent with a status of success, `None` if it is none.
+
+        OpenRouter does so once it has begun to work, and LM Studio at every address that it
+        does not have.
+        """
+        if not isinstance(document, Mapping) or not document.get("error"):
+            return None
+        if any(document.get(name) is not None for name in ANSWERS):
+            return None
+        error = _error_in(document)
+        code, message = error.get("code"), error.get("message")
+        if isinstance(message, str) and UNKNOWN_ADDRESS.fullmatch(message):
+            return cls(HTTPStatus.NOT_FOUND, headers, body)
+        known = code if isinstance(code, int) and code in STATUSES else HTTPStatus.BAD_GATEWAY
+        return cls(known, headers, body)
 
     @property
     def is_of_the_provider(self) -> bool:
@@ -113,7 +141,11 @@ def _error_of(body: bytes) -> Mapping[str, object]:
         document = json.loads(body)
     except (ValueError, RecursionError):
         return {}
-    error = document.get("error") if isinstance(document, dict) else None
+    return _error_in(document) if isinstance(document, dict) else {}
+
+
+def _error_in(document: Mapping[str, object]) -> Mapping[str, object]:
+    error = document.get("error")
     if isinstance(error, str):
         return {"message": error}
     return error if isinstance(error, dict) else {}

@@ -115,10 +115,13 @@ class Charges:
             body = body_for(call, route.forwarded(call.model))
             answer = route.upstream.post(call.path, body, call.headers)
             if answer.status < HTTPStatus.MULTIPLE_CHOICES:
-                served = answered(answer, call, bill, self._policy.drain_s, self._clock)
-                route.breaker.succeeded()
-                return served
-            refusal = Refusal.read(answer)
+                outcome = answered(answer, call, bill, self._policy.drain_s, self._clock)
+                if isinstance(outcome, Served):
+                    route.breaker.succeeded()
+                    return outcome
+                refusal = outcome
+            else:
+                refusal = Refusal.read(answer)
         except UpstreamUnreachableError as error:
             route.breaker.failed(is_away=True)
             return error

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from flask import request
 
+from app.cashier.attempt import UNKNOWN_ADDRESS
 from app.gateways.operator import without_operator
 from app.web.bodies import json_object
 from app.web.errors import UPSTREAM
@@ -55,9 +56,7 @@ def upstream_failure(status: int, headers: Mapping[str, str], body: bytes) -> Re
             type_=UPSTREAM,
             code="upstream_refused",
         )
-    if status in NOT_THERE and (
-        not _text(error, "message") or error.get("code") == UNKNOWN_URL
-    ):
+    if status in NOT_THERE and _is_of_the_address(error):
         return problem(
             status,
             message=f"The upstream of this model does not offer {request.path}; nothing was"
@@ -99,7 +98,10 @@ def _is_about_us(status: int, error: Mapping[str, object]) -> bool:
 
 
 def _is_of_the_address(error: Mapping[str, object]) -> bool:
-    return error.get("code") == UNKNOWN_URL
+    message = error.get("message")
+    if error.get("code") == UNKNOWN_URL or not isinstance(message, str):
+        return True
+    return not message or UNKNOWN_ADDRESS.fullmatch(message) is not None
 
 
 def _text(error: Mapping[str, object], name: str) -> str | None:

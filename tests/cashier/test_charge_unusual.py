@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -47,6 +48,58 @@ def test_what_the_upstream_refuses_costs_nothing(
 
 def json_error() -> bytes:
     return b'{"error":{"message":"the double was told to fail","type":"server_error"}}'
+
+
+HIDDEN = {
+    "a status": ({"message": "no", "code": 429}, 429),
+    "no status": ({"message": "no", "code": 7}, 502),
+    "words": ("no", 502),
+    "an unknown address": ("Unexpected endpoint or method. (POST /v1/x)", 404),
+}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("error", "status"), HIDDEN.values(), ids=HIDDEN)
+def test_an_error_behind_a_status_of_success_costs_nothing(
+    counter: Counter,
+    funded: House,
+    upstream: UpstreamDouble,
+    error: object,
+    status: int,
+    *,
+    stream: bool,
+) -> None:
+    body = json.dumps({"error": error, "user_id": "u"}).encode()
+    upstream.behave(Behaviour(status=200, body=body))
+
+    served = counter.serve(chat(stream=stream))
+
+    assert (served.status, body_of(served)) == (status, body)
+    assert counter.released().reason == f"upstream answered {status}"
+    assert funded.available_msat() == 100_000
+
+
+def test_an_answer_that_says_it_has_no_error_is_one(
+    counter: Counter, upstream: UpstreamDouble
+) -> None:
+    told = json.loads(answer(usage=usage(3, 14)))
+    upstream.behave(Behaviour(status=200, body=json.dumps({**told, "error": None}).encode()))
+
+    counter.serve(chat())
+
+    assert counter.charged().cost_msat == COST_MSAT
+
+
+def test_a_page_for_people_costs_nothing(
+    counter: Counter, funded: House, upstream: UpstreamDouble
+) -> None:
+    page = {"content-type": "text/html; charset=utf-8"}
+    upstream.behave(Behaviour(body=b"<html>Log in first</html>", headers=page))
+
+    with pytest.raises(UpstreamBrokenError, match="page for people"):
+        counter.serve(chat())
+
+    assert funded.available_msat() == 100_000
 
 
 def test_an_upstream_that_is_not_there_costs_nothing(

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 DEAR_COST_MSAT = 3 * COST_MSAT
 UNKNOWN = {"error": {"message": "nope is not a valid model ID", "code": 400}}
+HIDDEN = {"error": {"message": "Provider returned error", "code": 503}}
+PAGE = "text/html; charset=utf-8"
 
 
 def test_the_cheapest_is_asked_first_and_alone(street: Street) -> None:
@@ -48,6 +50,10 @@ FAILURES = {
     "it has moved": Behaviour(status=302),
     "it has no such path": Behaviour(status=404),
     "it knows no such model": Behaviour(status=400, body=json.dumps(UNKNOWN).encode()),
+    "it fails behind a status of success": Behaviour(
+        status=200, body=json.dumps(HIDDEN).encode()
+    ),
+    "it has a page for people": Behaviour(body=b"<html>", headers={"content-type": PAGE}),
     "it hangs up": Behaviour(hangs_up_unanswered=True),
     "it hangs": Behaviour(answer_delay_s=3 * READ_TIMEOUT_S),
 }

@@ -204,6 +204,9 @@ def test_the_upstreams_errors_keep_their_type(
 
 NOT_THERE = [
     {"error": {"message": "Unknown request URL: POST /v1/messages.", "code": "unknown_url"}},
+    {"error": {"message": "Invalid URL (POST /v1/messages)", "code": None}},
+    {"error": {"message": "File Not Found", "code": 404}},
+    {"error": "Unexpected endpoint or method. (POST /v1/messages)"},
     {"detail": "Not Found"},
     None,
 ]
