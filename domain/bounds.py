@@ -17,6 +17,7 @@ from domain.request import (
     part_types,
     prompts_in,
     searches_of,
+    searches_ordered,
     turns_of,
     whole_number,
     written_max,
@@ -168,7 +169,8 @@ class Bounds:
     """What one request can use at most; `completion_tokens_max` is for each choice.
 
     With `context_tokens_max`, the prompt and any one choice together fit in so many. Tokens
-    that were heard or are spoken come only where a request `hears` or `speaks`.
+    that were heard or are spoken come only where a request `hears` or `speaks`. Of the
+    `web_searches`, so many as are `ordered` are made in any case.
     """
 
     prompt_tokens_max: int
@@ -182,6 +184,7 @@ class Bounds:
     image_size: str = ""
     hears: bool = False
     speaks: bool = False
+    ordered: int = 0
 
     @classmethod
     def of_request(
@@ -230,6 +233,7 @@ class Bounds:
             choices=prompts * choices_of(document),
             images=images,
             web_searches=searches_of(document),
+            ordered=searches_ordered(document),
             context_tokens_max=window.context_length if prompts == turns == 1 else None,
             hears=is_blind or AUDIO_PART in parts,
             speaks=is_spoken(document),

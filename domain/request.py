@@ -15,7 +15,15 @@ WEB_SEARCHES_MAX = 10
 IMAGES_MAX = 10
 
 COMPLETION_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
-OPAQUE_MEMBERS = ("conversation", "container", "mcp_servers", "plugins", "previous_response_id")
+SEARCH_OPTION, WEB_PLUGIN = "web_search_options", "web"
+OPAQUE_MEMBERS = (
+    "conversation",
+    "container",
+    "mcp_servers",
+    "plugins",
+    "previous_response_id",
+    SEARCH_OPTION,
+)
 # Tools that the upstream runs in turns; each turn reads all that was said before again.
 SEARCHES, FETCHES = "web_search", "web_fetch"
 SIZE = re.compile(r"[a-z0-9.]{1,20}")
@@ -129,7 +137,17 @@ def _uses(document: Mapping[str, object], kind: str) -> int:
 def searches_of(document: Mapping[str, object]) -> int:
     """Count the searches a request invites: one by option or plugin, several by tool."""
     searches = _uses(document, SEARCHES)
-    return searches or int(_any_given(document, ("web_search_options", "plugins")))
+    return searches or int(_any_given(document, (SEARCH_OPTION, "plugins")))
+
+
+def searches_ordered(document: Mapping[str, object]) -> int:
+    """Count the searches that are made whatever the model thinks: one by option or plugin.
+
+    Upstreams that make them do not say so in their usage.
+    """
+    plugins = mappings(document.get("plugins"))
+    by_plugin = any(plugin.get("id") == WEB_PLUGIN for plugin in plugins)
+    return int(by_plugin or _any_given(document, (SEARCH_OPTION,)))
 
 
 def turns_of(document: Mapping[str, object]) -> int:

@@ -215,6 +215,7 @@ class Bill:
             images=min(usage.images or asked_for, asked_for),
             image_size=self._bounds.image_size,
             characters=self._bounds.characters,
+            web_searches=usage.web_searches or self._bounds.ordered,
         )
 
     @property

@@ -50,6 +50,8 @@ TOOLS = {
 OWN_TOOL = {MESSAGES: "custom"}
 # What has work done that costs more than is told, or done by others whom nobody bounds.
 NOT_COUNTED = {RESPONSES: ("background",), MESSAGES: ("mcp_servers",)}
+# Who names other models beside it could be served by a dearer one.
+OTHER_MODELS = ("fallbacks", "models")
 # Who asks to be served sooner, or elsewhere, pays another price than the listed one.
 DEARER = {
     "inference_geo": frozenset({"us"}),
@@ -65,6 +67,7 @@ PRICED = frozenset(
         "best_of",
         "container",
         "conversation",
+        "fallbacks",
         "file",
         "image",
         "inference_geo",
@@ -77,6 +80,7 @@ PRICED = frozenset(
         "mcp_servers",
         "messages",
         "model",
+        "models",
         "n",
         "plugins",
         "previous_response_id",
@@ -183,7 +187,7 @@ def check_offered(path: str, document: Mapping[str, Any]) -> None:
             raise InvalidParameterError(name, f"'{value}' is not offered here")
     if path == SPEECH and not isinstance(document.get("input"), str):
         raise InvalidParameterError("input", "must be a text")
-    for name in NOT_COUNTED.get(path, ()):
+    for name in (*OTHER_MODELS, *NOT_COUNTED.get(path, ())):
         if document.get(name):
             raise InvalidParameterError(name, "is not offered here")
     tools = document.get("tools") if path in TOOLS else None

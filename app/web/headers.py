@@ -25,6 +25,7 @@ EXPOSED = ", ".join(
         "retry-after",
         "retry-after-ms",
         "x-should-retry",
+        "link",
         *(
             f"x-ratelimit-{what}-{of}"
             for what in ("limit", "remaining", "reset")

@@ -15,7 +15,14 @@ from app.cashier.stream import MeteredStream
 from domain.bounds import Usage
 from domain.errors import InvalidBoundError
 from domain.pricing import ModelPrice, PriceBook
-from tests.cashier.counter import MODEL, call_of
+from tests.cashier.counter import (
+    ANSWER_TOKENS,
+    MAX_TOKENS,
+    MODEL,
+    QUESTION_TOKENS,
+    call_of,
+    chat,
+)
 from tests.doubles.upstream import Behaviour
 
 if TYPE_CHECKING:
@@ -104,6 +111,25 @@ def test_a_response_is_charged_by_its_usage(kinds: Counter, upstream: UpstreamDo
     assert document["usage"]["cost"]["cache_read_input_tokens"] == 4
     assert document["usage"]["cost"]["cache_read_msats"] == 4
     assert document["cost"]["output_tokens"] == 20
+
+
+ORDERS = [{"web_search_options": {}}, {"plugins": [{"id": "web"}]}]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_search_that_is_ordered_is_charged_though_no_usage_tells_it(
+    kinds: Counter, order: dict[str, Any], *, stream: bool
+) -> None:
+    served = kinds.serve(chat(stream=stream, **order))
+    if stream:
+        read(served)
+
+    charged = kinds.charged()
+    assert charged.usage.web_searches == 1
+    assert charged.cost_msat == 100 + 2 * QUESTION_TOKENS + 3 * ANSWER_TOKENS + 500
+    # What it finds is read, too.
+    assert charged.held_msat == 100 + 2 * (10_000 - MAX_TOKENS) + 3 * MAX_TOKENS + 500
 
 
 def test_searches_of_a_response_are_charged_by_its_output(

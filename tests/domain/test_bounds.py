@@ -113,6 +113,21 @@ def test_invited_searches_are_counted(document: dict[str, object], searches: int
 
 
 @pytest.mark.parametrize(
+    ("document", "ordered"),
+    [
+        ({"web_search_options": {}}, 1),
+        ({"plugins": [{"id": "web"}]}, 1),
+        ({"plugins": [{"id": "file-parser"}, "web"]}, 0),
+        ({"tools": [{"type": "web_search"}]}, 0),
+    ],
+)
+def test_what_is_searched_in_any_case_is_told_from_what_a_model_may_search(
+    document: dict[str, object], ordered: int
+) -> None:
+    assert bounds(document).ordered == ordered
+
+
+@pytest.mark.parametrize(
     "hostile",
     [
         {"messages": 1},
@@ -161,6 +176,7 @@ def test_pictures_are_found_wherever_an_input_can_have_them(item: dict[str, obje
         {"input": [{"type": "item_reference", "id": "msg_1"}]},
         {"input": [{"type": "function_call_output", "output": [{"type": "input_file"}]}]},
         {"plugins": [{"id": "web"}]},
+        {"web_search_options": {"search_context_size": "low"}},
     ],
 )
 def test_what_is_read_but_not_sent_may_fill_the_context(document: dict[str, object]) -> None:

@@ -89,6 +89,8 @@ def test_a_moderation_without_a_model_is_of_the_usual_one(house: House) -> None:
         ("/moderations", {"stream": True}, "stream"),
         ("/images/generations", {"n": 11}, "n"),
         ("/responses", {"background": True}, "background"),
+        ("/chat/completions", {"models": ["maker/plain", "cached"]}, "models"),
+        ("/chat/completions", {"fallbacks": ["cached"]}, "fallbacks"),
         ("/responses", {"tools": [{"type": "code_interpreter"}]}, "tools"),
         ("/responses", {"tools": [{"type": "function"}, {}]}, "tools"),
         ("/responses", {"tools": ["web_search"]}, "tools"),
