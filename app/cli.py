@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from app import accounts, backup, provider_verbs
+from app import accounts, admin_verbs, backup, provider_verbs
 from app.accounts import layout_option
+from app.auditing import first_password, open_operators
 from app.environment import SettingsError, load_settings
 from app.gateways.mint.crypto import Seed
 from app.house import signing_key
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 
     from app.cashier.providers import Providers
     from app.settings import Settings
+    from app.staff.operators import Operators
 
 STOP_WITHIN_S = 3700.0
 """Longer than gunicorn's own time to drain: streams that run are allowed to end."""
@@ -74,6 +76,8 @@ def serve() -> None:
     """
     settings = _settings()
     open_store_or_exit(settings.database_url)
+    if settings.admin_password is None:
+        _greet_first_operator(settings.database_url)
     children = Processes(STOP_WITHIN_S)
     children.stop_on_signals()
     counted = Path(mkdtemp(prefix="tallystick-metrics-"))
@@ -290,6 +294,42 @@ def _providers() -> Iterator[Providers]:
         yield providers
 
 
+@main.group()
+@click.pass_context
+def admin(context: click.Context) -> None:
+    """Say who may look after the house, at /admin/, and with which password.
+
+    Each change is an event that says who made it; passwords are kept as argon2 hashes, and
+    not in the log. While ADMIN_PASSWORD is set, it is the password of the operator `admin`.
+    Settings come from the environment and from .env, as for `serve`.
+    """
+    context.obj = _operators
+
+
+@contextmanager
+def _operators() -> Iterator[Operators]:
+    set_up_logs("WARNING")
+    with open_operators(_settings().database_url) as operators:
+        yield operators
+
+
+def _greet_first_operator(database_url: str) -> None:
+    """Tell a password, once, to whoever opens a house without any operator.
+
+    Only on a terminal: what a service manager keeps of our output is a log.
+    """
+    if not sys.stderr.isatty():
+        return
+    password = first_password(database_url)
+    if password is not None:
+        click.echo(
+            "The house has no operator yet. At /admin/ sign in as admin with the password\n\n"
+            f"    {password}\n\n"
+            "It is not shown again; 'tallystick admin password' sets another.",
+            err=True,
+        )
+
+
 def _public_key(verifier: str) -> bytes:
     try:
         return VerifierKey.read(verifier).public
@@ -306,6 +346,8 @@ def _settings() -> Settings:
 
 for verb in (*accounts.VERBS, *backup.VERBS, seed_sample):
     main.add_command(verb)
+for verb in admin_verbs.VERBS:
+    admin.add_command(verb)
 for verb in provider_verbs.VERBS:
     provider.add_command(verb)
 

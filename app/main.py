@@ -8,8 +8,8 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import gevent
-from gevent.threadpool import ThreadPool
 
+from app.auditing import create_auditor
 from app.cashier.bill import Policy
 from app.cashier.charge import Charges
 from app.cashier.opening import opener_of
@@ -23,15 +23,12 @@ from app.readiness import health_of
 from app.sealing.prove import Proofs
 from app.sealing.receipts import Receipts
 from app.selling import create_providers, create_roster
-from app.store.opening import Store, open_store
+from app.store.opening import open_store
 from app.store.seals import Seals
 from app.store.threads import beside_the_hub, in_groups, one_by_one
 from app.web import free, health, proof, receipts, statement
 from app.web.admin import shell
 from app.web.admin.log import Log
-from app.web.admin.password import Password, Throttle
-from app.web.admin.room import Auditor
-from app.web.admin.session import Sessions
 from app.web.app import Doors, create_web
 from app.web.bearer import Bearer
 from app.web.info import About
@@ -52,7 +49,6 @@ if TYPE_CHECKING:
 
 KEEP_EVERY_S = 5.0
 API_KEYS = b"api keys"
-ADMIN_SESSIONS = b"admin session"
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -79,9 +75,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(routes)
     if house.settings.trusted_proxies:
         app.wsgi_app = RealAddress(app.wsgi_app, house.settings.trusted_proxies)  # type: ignore[method-assign]  # how Flask documents it
-    if house.settings.admin_password is not None:
-        password = house.settings.admin_password.get_secret_value()
-        shell.attach(app, _auditor(house, told, password))
+    shell.attach(app, create_auditor(house, told))
     return app
 
 
@@ -94,25 +88,6 @@ def open_providers(settings: Settings) -> Iterator[Providers]:
     finally:
         house.mints.close()
         house.store.close()
-
-
-def _auditor(house: House, told: Store, password: str) -> Auditor:
-    thread = ThreadPool(1)
-    return Auditor(
-        house=house.settings.name,
-        log=Log(told.position, told.mapper.decode),
-        look=beside_the_hub(told),
-        apart=lambda check: bool(thread.apply(check)),
-        sealed=Proofs(Seals(told)).inclusion,
-        password=Password(password),
-        throttle=Throttle(),
-        sessions=Sessions(house.seed.subkey(ADMIN_SESSIONS), password),
-        prices=house.book,
-        fixed_btc_usd=_fixed_rate(house.settings.btc_usd),
-        public_url=house.settings.http_url,
-        stuck_after_s=house.settings.stuck_after_s,
-        providers=create_providers(house),
-    )
 
 
 def _doors(house: House) -> Doors:

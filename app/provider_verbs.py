@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from app.cashier.providers import Providers, Shown
 from app.gateways.errors import GatewayError
 from app.gateways.mint.errors import SealError
 from app.store.errors import StoreError
+from app.terminal import who_is_here
 from domain.errors import InvalidProviderError, LedgerError, PricingError
 from domain.model_list import read_models
 
@@ -109,7 +109,12 @@ def add(opened: Opened, /, name: str, base_url: str, *, disabled: bool, **given:
     changes, document = _given(given)
     with _clear(opened) as providers:
         providers.add(
-            name, base_url, _who(), changes.pop("api_key", ""), enabled=not disabled, **changes
+            name,
+            base_url,
+            who_is_here(),
+            changes.pop("api_key", ""),
+            enabled=not disabled,
+            **changes,
         )
         _list(providers, name, document)
         if given["lists"]:
@@ -146,7 +151,7 @@ def set_provider(
     if not changes and base_url is None and document is None:
         raise click.UsageError("Nothing is to be changed.")
     with _clear(opened) as providers:
-        providers.change(name, _who(), base_url=base_url, **changes)
+        providers.change(name, who_is_here(), base_url=base_url, **changes)
         _list(providers, name, document)
     click.echo(f"{name} was changed.")
 
@@ -158,7 +163,7 @@ def set_provider(
 def remove(opened: Opened, name: str) -> None:
     """Ask the provider NAME no more; its key is forgotten, its history stays."""
     with _clear(opened) as providers:
-        providers.remove(name, _who())
+        providers.remove(name, who_is_here())
     click.echo(f"{name} was removed.")
 
 
@@ -168,7 +173,7 @@ def remove(opened: Opened, name: str) -> None:
 def enable(opened: Opened, name: str) -> None:
     """Ask the provider NAME again."""
     with _clear(opened) as providers:
-        providers.change(name, _who(), enabled=True)
+        providers.change(name, who_is_here(), enabled=True)
     click.echo(f"{name} is asked.")
 
 
@@ -178,7 +183,7 @@ def enable(opened: Opened, name: str) -> None:
 def disable(opened: Opened, name: str) -> None:
     """Ask the provider NAME no more, and keep all that is known of it."""
     with _clear(opened) as providers:
-        providers.change(name, _who(), enabled=False)
+        providers.change(name, who_is_here(), enabled=False)
     click.echo(f"{name} is not asked.")
 
 
@@ -264,12 +269,12 @@ def _document(file: IO[str] | None) -> object:
 
 def _list(providers: Providers, name: str, document: object) -> None:
     if document is not None:
-        count = providers.list_models(name, document, _who())
+        count = providers.list_models(name, document, who_is_here())
         click.echo(f"{name} sells {count} models.")
 
 
 def _refresh(providers: Providers, name: str, *, accept: bool) -> None:
-    found = providers.refresh(name, _who(), accept=accept)
+    found = providers.refresh(name, who_is_here(), accept=accept)
     click.echo(f"{name} sells {len(found.models)} models.")
     if found.gone:
         click.echo(f"No longer listed: {', '.join(found.gone)}")
@@ -281,12 +286,3 @@ def _refresh(providers: Providers, name: str, *, accept: bool) -> None:
         )
     if found.ignored:
         click.echo(f"{found.ignored} entries without a price were left out.", err=True)
-
-
-def _who() -> str:
-    """Say who sits at the terminal, as far as the system knows."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = "somebody"
-    return f"{user} on the command line"[:100]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +36,15 @@ def open_store_or_exit(database_url: str, *, is_there: bool = False) -> Store:
         return open_store(database_url)[0]
     except StoreError as error:
         raise click.ClickException(f"DATABASE_URL: {error}") from error
+
+
+def who_is_here() -> str:
+    """Say who sits at the terminal, as far as the system knows."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "somebody"
+    return f"{user} on the command line"[:100]
 
 
 class Progress:

@@ -46,6 +46,7 @@ class Needs:
     proofs_of: set[UUID] = field(default_factory=set)
     reconciled: set[str] = field(default_factory=set)
     providers: set[str] = field(default_factory=set)
+    operators: set[str] = field(default_factory=set)
     ys: set[str] = field(default_factory=set)
     exposures: set[str] = field(default_factory=set)
     totals: bool = False

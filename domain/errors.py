@@ -32,6 +32,8 @@ LedgerError
 ├── CountersMovedError           counters of a keyset have been used meanwhile
 ├── NothingLostError             none of the proofs is free, and so none is lost
 ├── ProviderChangedError         a provider is not any more as it was when a change was wanted
+├── OperatorChangedError         the same of an operator
+├── InvalidOperatorError         something of an operator makes no sense (carries its field)
 ├── PricingError                 a price list, a price or a bound of a request is senseless
 │   ├── UnknownModelError        the price list has no such model
 │   ├── InvalidProviderError     something of a provider makes no sense (carries its field)
@@ -260,6 +262,22 @@ class ProviderChangedError(LedgerError):
     def __init__(self, name: str) -> None:
         super().__init__(f"Provider '{name[:40]}' was changed meanwhile; look at it again.")
         self.name = name
+
+
+class OperatorChangedError(LedgerError):
+    """An operator is not any more as it was when its change was wanted; look at it again."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Operator '{name[:40]}' was changed meanwhile; look again.")
+        self.name = name
+
+
+class InvalidOperatorError(LedgerError):
+    """Something of an operator makes no sense; `field` is what."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field} {message}")
+        self.field = field
 
 
 class CountersMovedError(LedgerError):

@@ -13,6 +13,7 @@ from domain.catalogue import ProviderRow
 from domain.errors import LedgerBrokenError
 from domain.identity import OWNER
 from domain.msat import MSAT_PER_UNIT
+from domain.rights import OperatorRow
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -182,6 +183,7 @@ class GuardRows:
         self.ys: Table[str, LockedRow] = Table(tracked=tracked)
         self.exposures: Table[str, ExposureRow] = Table(tracked=tracked)
         self.providers: Table[str, ProviderRow] = Table(tracked=tracked)
+        self.operators: Table[str, OperatorRow] = Table(tracked=tracked)
         self._elsewhere = Totals({}, {})
 
     def see_totals(self, totals: Totals) -> None:
@@ -265,6 +267,13 @@ class GuardRows:
         row = self.providers.get(name)
         if row is None:
             raise LedgerBrokenError(f"the provider {name} is not known")
+        return row
+
+    def operator(self, name: str) -> OperatorRow:
+        """Return the row of an operator who must be there."""
+        row = self.operators.get(name)
+        if row is None:
+            raise LedgerBrokenError(f"the operator {name} is not known")
         return row
 
     def use_counters(

@@ -305,6 +305,10 @@ class Ledger(InvoiceLedger, OwnLedger):
         """Record a `Change` of a provider, and raise what it raises."""
         return self._record(change)
 
+    def change_operator(self, change: Command) -> Entry:
+        """Record a `Change` of an operator, or what one did, and raise what it raises."""
+        return self._record(change)
+
     def adopt_prices(self, version: str, document: Mapping[str, Any]) -> PricesAdopted:
         """Record a price list whole, once for ever."""
         adopt = AdoptPrices(prices_of_version(version), version, document)

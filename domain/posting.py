@@ -47,6 +47,7 @@ from domain.invoice import InvoiceCredited, InvoiceLapsed, InvoiceOpened, Invoic
 from domain.key import KeyMade, KeyReset, KeySet
 from domain.keyset import KeysetAdvanced
 from domain.lost import ProofsLost
+from domain.operators import OperatorActed, OperatorRemoved, OperatorSet, OperatorSignedOut
 from domain.payout import PayoutAbandoned, PayoutCancelled, PayoutPaid, PayoutStarted
 from domain.prices import PricesAdopted
 from domain.provider import ProviderListed, ProviderRemoved, ProviderSet
@@ -287,6 +288,10 @@ _POSTINGS: Mapping[type[Event], Callable[[Any], list[Posting]]] = {
     ProviderSet: _nothing,
     ProviderListed: _nothing,
     ProviderRemoved: _nothing,
+    OperatorSet: _nothing,
+    OperatorSignedOut: _nothing,
+    OperatorRemoved: _nothing,
+    OperatorActed: _nothing,
     Reconciled: _nothing,
     InstantCredited: _credited_at_once,
     InstantLost: _lost,

@@ -23,6 +23,7 @@ from domain.swap import SwapStarted
 from projections.audit_foreign import FOREIGN_FOLLOWS, REFUSED, ForeignAudit, ForeignEvent
 from projections.audit_instant import INSTANT_FOLLOWS, InstantAudit, InstantEvent
 from projections.audit_keys import KeyEvent, check_key_hold, check_rules
+from projections.audit_operators import OperatorEvent, check_operator_event
 from projections.audit_payout import PAYOUT_FOLLOWS, PayoutAudit, PayoutEvent
 from projections.audit_refund import REFUND_FOLLOWS, RefundAudit, RefundEvent
 from projections.books import Books
@@ -172,6 +173,8 @@ class Auditor:
         if isinstance(event, InstantEvent):
             self._instant.check(stream, event)
             self._refused.pop(stream, None)
+        elif isinstance(event, OperatorEvent):
+            check_operator_event(self.rows, stream, version, event)
         elif isinstance(event, Reconciled):
             row = self.rows.reconciled.get(event.mint)
             demand(version == (row.version + 1 if row else 1), f"is version {version}")

@@ -20,6 +20,7 @@ TABLES = (
     "rates",
     "reconciled",
     "providers",
+    "operators",
     "ys",
     "exposures",
 )

@@ -16,7 +16,8 @@ class Watching(Group):
     """What the back office looks after, and what operators are told."""
 
     admin_password: SecretStr | None = None
-    """Opens the auditor's view. Without it that view stays shut."""
+    """The password of the operator `admin` of the auditor's view, before one that was set with
+    `tallystick admin password`. Without either nobody comes in."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """From which severity upwards log lines are written."""

@@ -10,6 +10,7 @@ import psycopg
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
 from psycopg.rows import tuple_row
 
+from app.store.desk_tables import DESK_TABLES
 from app.store.errors import (
     LogMovedError,
     SchemaTooNewError,
@@ -118,7 +119,10 @@ class PostgresStore(Reads):
                     db.execute(statement.encode())
                 db.execute("SELECT pg_advisory_xact_lock(%s)", (LOG_LOCK,))
             self.recorder.create_table()
-            for statement in (*APPEND_ONLY, *self._tables(), *INDEXES, *POSTGRES_SEALS):
+            for statement in (
+                *(*APPEND_ONLY, *self._tables(), *INDEXES),
+                *(*POSTGRES_SEALS, *DESK_TABLES),
+            ):
                 db.execute(statement)
             if found:
                 rows = folded(self, found[0])

@@ -16,6 +16,7 @@ from app.store.tables import (
     LOCKED_PROOF,
     OPEN_HOLD,
     OPEN_MOVEMENT,
+    OPERATOR,
     PROOF,
     PROVIDER,
     RECONCILED,
@@ -77,6 +78,7 @@ READ = {
         (OPEN_MOVEMENT, ""),
         (RECONCILED, ""),
         (PROVIDER, ""),
+        (OPERATOR, ""),
         (LOCKED_PROOF, ""),
         (EXPOSURE, ""),
     )
@@ -110,6 +112,7 @@ def load(db: psycopg.Connection[tuple[Any, ...]], commands: Sequence[Command]) -
         (OPEN_MOVEMENT, needs.movements),
         (RECONCILED, needs.reconciled),
         (PROVIDER, needs.providers),
+        (OPERATOR, needs.operators),
         (LOCKED_PROOF, needs.ys),
         (EXPOSURE, needs.exposures),
     )
@@ -175,9 +178,10 @@ def insert_events(
 
 
 def _numbers(needs: Needs) -> list[int]:
-    """Return the locks of what is no row yet: of keysets, purses and providers' names."""
+    """Return the locks of what is no row yet: of keysets, purses and names."""
     names = {*needs.keysets, *(f"{mint} {unit}" for mint, unit in needs.purses)}
     names |= {f"provider {name}" for name in needs.providers}
+    names |= {f"operator {name}" for name in needs.operators}
     # What a mint's locked tokens have come to is one number, and each proof counts once.
     names |= {f"instant {mint}" for mint in needs.exposures}
     if needs.totals or needs.surplus:

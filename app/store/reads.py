@@ -19,6 +19,7 @@ from app.store.tables import (
     NEWEST_RATE,
     OPEN_HOLD,
     OPEN_MOVEMENT,
+    OPERATOR,
     PROOF,
     PROVIDER,
     RECONCILED,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from domain.allowance import KeyRow
     from domain.catalogue import ProviderRow
     from domain.event import Entry
+    from domain.rights import OperatorRow
     from projections.sheet import Sheet
 
 Query = Callable[..., list[tuple[Any, ...]]]
@@ -244,6 +246,10 @@ class Reads(ABC):
         """Return what changes whenever a provider does, for whoever looks often."""
         with self.snapshot() as query:
             return query("SELECT name, provider_id, version FROM provider ORDER BY name")
+
+    def operators(self) -> dict[str, OperatorRow]:
+        """Return every operator there is, by name."""
+        return dict(self._rows(OPERATOR, "ORDER BY name"))
 
     def proofs_of(self, movement: UUID) -> dict[ProofKey, ProofRow]:
         """Return the proofs that a movement has set aside or issued."""

@@ -27,6 +27,7 @@ AMOUNTS_NEVER_NEGATIVE = (
 )
 MAY_BE_UNKNOWN = (
     "movement_id",
+    "password_id",
     "key_id",
     "parent_id",
     "salt",

@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteDatastore
 
+from app.store.desk_tables import DESK_TABLES
 from app.store.errors import LogMovedError, SchemaTooNewError, StoreUnavailableError
 from app.store.mapper import LedgerMapper
 from app.store.reads import Now, Query, Reads, translated, utc_now
@@ -30,6 +31,7 @@ from app.store.tables import (
     LOCKED_PROOF,
     OPEN_HOLD,
     OPEN_MOVEMENT,
+    OPERATOR,
     PROOF,
     PROVIDER,
     RECONCILED,
@@ -123,7 +125,10 @@ class SqliteStore(Reads):
                     db.execute(statement)
             for statement in self.recorder.construct_create_table_statements():
                 db.execute(statement)
-            for statement in (*APPEND_ONLY, *self._tables(), *INDEXES, *SQLITE_SEALS):
+            for statement in (
+                *(*APPEND_ONLY, *self._tables(), *INDEXES),
+                *(*SQLITE_SEALS, *DESK_TABLES),
+            ):
                 db.execute(statement)
             if is_old:
                 rows = folded(self, version)
@@ -336,6 +341,7 @@ def _load(db: sqlite3.Connection, commands: Sequence[Command]) -> GuardRows:
         _load_keys(db, rows, table, keys, known)
     _load_keys(db, rows, KEYSET_COUNTER, needs.keysets, known)
     _load_keys(db, rows, PROVIDER, needs.providers, known)
+    _load_keys(db, rows, OPERATOR, needs.operators, known)
     _load_keys(db, rows, LOCKED_PROOF, needs.ys, known)
     _load_keys(db, rows, EXPOSURE, needs.exposures, known)
     for mint, unit in needs.purses:

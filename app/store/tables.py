@@ -26,6 +26,7 @@ from domain.guards import (
     Totals,
 )
 from domain.msat import MSAT_PER_UNIT
+from domain.rights import OperatorRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -257,6 +258,35 @@ PROVIDER = GuardTable(
     ),
 )
 
+OPERATOR = GuardTable(
+    "operator",
+    "operators",
+    1,
+    (
+        ("name", "text"),
+        ("operator_id", "uuid"),
+        ("version", "int"),
+        ("scopes", "text"),
+        ("password_id", "uuid"),
+    ),
+    lambda key, row: (
+        key,
+        row[0].hex,
+        row[1],
+        _json(row[2]),
+        row[3] and row[3].hex,
+    ),
+    lambda values, identify=_uuid: (
+        values[0],
+        OperatorRow(
+            identify(values[1]),
+            values[2],
+            msgspec.json.decode(values[3], type=tuple[str, ...]),
+            values[4] and identify(values[4]),
+        ),
+    ),
+)
+
 GUARD_TABLES = (
     BALANCE,
     OPEN_HOLD,
@@ -267,6 +297,7 @@ GUARD_TABLES = (
     NEWEST_RATE,
     RECONCILED,
     PROVIDER,
+    OPERATOR,
     LOCKED_PROOF,
     EXPOSURE,
 )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from gevent.lock import Semaphore
 from gevent.threadpool import ThreadPool
 
 from app.store.group import GroupCommit, OneByOne
@@ -38,6 +40,39 @@ def beside_the_hub(store: Store) -> Callable[[Callable[[Query], Any]], Any]:
         return look
     thread = ThreadPool(1)
     return lambda read: thread.apply(look, (read,))
+
+
+def changing_beside_the_hub(store: Store) -> Callable[[Callable[[Query], Any]], Any]:
+    """Return what runs small transactions on `store`, one by one, without stalling requests.
+
+    Of rows that no event tells. Nobody else may write through this very store.
+    """
+
+    def change(act: Callable[[Query], Any]) -> Any:
+        with store.transaction() as query:
+            return act(query)
+
+    if store.engine != "sqlite":
+        turn = Semaphore()
+
+        def in_turn(act: Callable[[Query], Any]) -> Any:
+            with turn:
+                return change(act)
+
+        return in_turn
+    thread = ThreadPool(1)
+    return lambda act: thread.apply(change, (act,))
+
+
+def changing_one_by_one(store: Store) -> Callable[[Callable[[Query], Any]], Any]:
+    """Return the same for processes without a hub."""
+    turn = Lock()
+
+    def change(act: Callable[[Query], Any]) -> Any:
+        with turn, store.transaction() as query:
+            return act(query)
+
+    return change
 
 
 def one_by_one(store: Store) -> Record:

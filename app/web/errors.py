@@ -203,6 +203,8 @@ LEDGER: Mapping[type[Exception], Rule] = {
     # Nobody sets a provider up through the doors that clients come in by.
     ledger.InvalidProviderError: INTERNAL,
     ledger.ProviderChangedError: INTERNAL,
+    ledger.OperatorChangedError: INTERNAL,
+    ledger.InvalidOperatorError: INTERNAL,
     ledger.UnknownTopicError: INTERNAL,
     ledger.LedgerBrokenError: INTERNAL,
     AskTheLogError: INTERNAL,

@@ -132,6 +132,10 @@ MOVED_MSAT = {
     "provider.set": [],
     "provider.listed": [],
     "provider.removed": [],
+    "operator.set": [],
+    "operator.signed_out": [],
+    "operator.removed": [],
+    "operator.acted": [],
     "mint.reconciled": [],
 }
 MOVED_BEFORE_MSAT = {"refund.cancelled": [60_000]}

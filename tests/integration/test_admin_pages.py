@@ -77,7 +77,7 @@ def house(tmp_path: Path) -> Iterator[str]:
     place = SqlitePlace(tmp_path)
     store = place.open()
     fill(store, told_story(120))
-    app = open_view(store, time.time)
+    app = open_view(store, store, time.time)
     server = make_server("127.0.0.1", 0, app, threaded=True)
     serving = Thread(target=server.serve_forever)
     serving.start()

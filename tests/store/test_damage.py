@@ -49,6 +49,7 @@ def worked(place: Place) -> Store:
         ("UPDATE proof SET amount = amount + 1 WHERE state = 'free'", "proofs"),
         ("UPDATE newest_rate SET btc_usd = '1'", "rates"),
         ("UPDATE provider SET models = '[]'", "providers"),
+        ("UPDATE operator SET scopes = '[\"withdraw\"]'", "operators"),
     ],
 )
 def test_a_guard_row_that_differs_is_named(

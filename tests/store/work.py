@@ -13,6 +13,7 @@ from domain.deposit import Claim, Received
 from domain.key import Changes
 from domain.ledger import Ledger
 from domain.msat import Msat
+from domain.operators import NoteAct, SetOperator
 from domain.provider import ListModels, SetProvider
 from domain.purse import Purse, split
 from domain.refund import Issued, Started
@@ -94,6 +95,14 @@ def add_provider(ledger: Ledger, name: str | None = None) -> UUID:
     return provider_id
 
 
+def add_operator(ledger: Ledger) -> None:
+    """Record an operator called as nobody is, and one thing that they do."""
+    operator_id = uuid4()
+    name = f"o-{operator_id.hex[:12]}"
+    ledger.change_operator(SetOperator(operator_id, 0, name, "me", ("audit",), uuid4()))
+    ledger.change_operator(NoteAct(uuid4(), name, "exported"))
+
+
 def a_day(store: Store, account_id: UUID) -> None:
     """A deposit, requests served and running, a child key, tokens out and on their way."""
     ledger = ledger_on(store)
@@ -109,6 +118,7 @@ def a_day(store: Store, account_id: UUID) -> None:
     ledger.set_key(account_id, account_id, Changes(expires_at=FAR, models=("gpt-x", "gpt-y")))
     ledger.observe_rate(uuid4(), "50000", ("a",))
     add_provider(ledger)
+    add_operator(ledger)
 
 
 def tables(rows: GuardRows) -> dict[str, object]:

@@ -15,7 +15,7 @@ from domain.event import Entry
 from projections.telling import telling
 
 if TYPE_CHECKING:
-    from app.web.admin.room import Auditor
+    from app.web.admin.auditor import Auditor
 
 LOOK_EVERY_S = 1.0
 QUIET_MAX_S = 15.0

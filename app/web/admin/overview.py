@@ -5,10 +5,10 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from flask import Response, redirect, url_for
+from flask import redirect, request, url_for
 
 from app.web.admin import figures
-from app.web.admin.room import Room, now, page
+from app.web.admin.room import ON, SIGNED_IN, Room, now, page
 from domain.posting import EARNED, SHORTFALL, TOKENS_OUTSTANDING
 from projections.chart import told_upto
 
@@ -55,10 +55,11 @@ class Overview(Room):
         told = self.auditor.look(self._read)
         return self.render("auditor/overview.html", **told)
 
-    @page("/sign-out", "POST")
+    @page("/sign-out", "POST", scope=SIGNED_IN)
     def sign_out(self) -> Any:
-        if not self.auditor.has_form_token():
-            return Response("Refused.\n", HTTPStatus.FORBIDDEN, content_type="text/plain")
+        """End this session, or with `everywhere` all sessions of whoever is signed in."""
+        if request.form.get("everywhere") == ON:
+            self.auditor.operators.sign_out(self.auditor.who(), self.auditor.who())
         self.auditor.keep(None)
         return redirect(url_for("admin-sign-in.index"), HTTPStatus.SEE_OTHER)
 

@@ -11,18 +11,16 @@ from flask import Response, redirect, request, url_for
 from app.cashier.errors import CashierError
 from app.gateways.errors import GatewayError
 from app.gateways.mint.errors import SealError
-from app.web.admin.room import Room, page
+from app.web.admin.room import ON, Room, page
 from domain.errors import InvalidProviderError, LedgerError
+from domain.rights import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from app.cashier.providers import Providers
 
-WHO = "admin"
-FORM_BYTES_MAX = 64 * 1024
 PRIORITY = re.compile(r"-?[0-9]{1,4}", re.ASCII)
-ON = "on"
 
 
 class ProviderDesk(Room):
@@ -32,44 +30,47 @@ class ProviderDesk(Room):
     def index(self) -> Any:
         return self._told("")
 
-    @page("/add", "POST")
+    @page("/add", "POST", scope=SETTINGS)
     def add(self) -> Any:
         """Make a provider of what was filled in."""
 
         def act(providers: Providers) -> None:
-            providers.add(_name(), _text("base_url"), WHO, _text("api_key"), **_terms())
+            providers.add(
+                _name(), _text("base_url"), self.auditor.who(), _text("api_key"), **_terms()
+            )
 
         return self._do(act)
 
-    @page("/change", "POST")
+    @page("/change", "POST", scope=SETTINGS)
     def change(self) -> Any:
         """Change a provider; a key that is not filled in stays as it is."""
 
         def act(providers: Providers) -> None:
             key = _text("api_key")
             given = {"api_key": key} if key else {}
-            providers.change(_name(), WHO, base_url=_text("base_url"), **given, **_terms())
+            providers.change(
+                _name(), self.auditor.who(), base_url=_text("base_url"), **given, **_terms()
+            )
 
         return self._do(act)
 
-    @page("/refresh", "POST")
+    @page("/refresh", "POST", scope=SETTINGS)
     def refresh(self) -> Any:
         """Ask a provider for its models and prices now."""
 
         def act(providers: Providers) -> None:
-            providers.refresh(_name(), WHO, accept=_is_on("accept"))
+            providers.refresh(_name(), self.auditor.who(), accept=_is_on("accept"))
 
         return self._do(act)
 
-    @page("/remove", "POST")
+    @page("/remove", "POST", scope=SETTINGS)
     def remove(self) -> Any:
         """Ask a provider no more."""
-        return self._do(lambda providers: providers.remove(_name(), WHO))
+        return self._do(lambda providers: providers.remove(_name(), self.auditor.who()))
 
     def _do(self, act: Callable[[Providers], None]) -> Any:
-        request.max_content_length = request.max_form_memory_size = FORM_BYTES_MAX
         providers = self.auditor.providers
-        if providers is None or not self.auditor.has_form_token():
+        if providers is None:
             return Response("Refused.\n", HTTPStatus.FORBIDDEN, content_type="text/plain")
         try:
             act(providers)

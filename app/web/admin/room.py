@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
 from uuid import UUID
 
-from flask import Response, g, redirect, request, url_for
+from flask import Response, redirect, request, url_for
 from flask_admin import BaseView, expose
 
+from app.web.admin.auditor import PATH
+from domain.rights import AUDIT
 from projections.chart import NotToldError
 from projections.moments import MomentError, Period, moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from app.cashier.providers import Providers
-    from app.sealing.prove import Inclusion
-    from app.web.admin.log import Log
-    from app.web.admin.password import Password, Throttle
-    from app.web.admin.session import Session, Sessions
-    from domain.pricing import PriceBook
-    from projections.chart import Query
+    from app.staff.operators import Operator
+    from app.web.admin.auditor import Auditor
 
-COOKIE = "tallystick_auditor"
-PATH = "/admin"
+ANYBODY = ""
+"""The scope of what is for everybody, signed in or not."""
+
+SIGNED_IN = "signed in"
+"""The scope of what is for every operator, whatever their own scopes."""
+
+ON = "on"
+FORM_BYTES_MAX = 64 * 1024
+STALE_FORM = "This form was not sent from a page of this session. Load the page anew."
 TEXT_CHARACTERS_MAX = 300
 NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 SAT = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,3}))?", re.ASCII)
@@ -46,85 +49,10 @@ class NothingFoundError(LookupError):
     """What was asked for is not in the ledger; the message says where to look."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Auditor:
-    """What the view is made of.
-
-    `look` runs a reading on one consistent view of the store, beside other requests;
-    `apart` runs what keeps a processor busy. `sealed` proves that an event is under a
-    checkpoint, or raises `NotSealedError`. `prices` are those in force;
-    `fixed_btc_usd` is the operator's own rate, `public_url` where clients reach the house.
-    A movement that waits for longer than `stuck_after_s` is stuck at its mint.
-    """
-
-    house: str
-    log: Log
-    look: Callable[[Callable[[Query], Any]], Any]
-    apart: Callable[[Callable[[], bool]], bool]
-    sealed: Callable[[int], Inclusion]
-    password: Password
-    throttle: Throttle
-    sessions: Sessions
-    prices: PriceBook
-    fixed_btc_usd: str | None = None
-    public_url: str | None = None
-    providers: Providers | None = None
-    stuck_after_s: float = 3600.0
-
-    def session(self) -> Session | None:
-        """Return the session of the request that is being answered, if it has one."""
-        if "auditor_session" not in g:
-            g.auditor_session = self.sessions.read(request.cookies.get(COOKIE, ""))
-        found: Session | None = g.auditor_session
-        return found
-
-    def is_signed_in(self) -> bool:
-        session = self.session()
-        return session is not None and session.signed_in
-
-    def has_form_token(self) -> bool:
-        """Tell whether a form was sent from a page of ours, in this session (CSRF)."""
-        session = self.session()
-        if session is None or request.headers.get("Sec-Fetch-Site", "same-origin") not in {
-            "same-origin",
-            "none",
-        }:
-            return False
-        return self.sessions.is_form_token(session, request.form.get("form_token", ""))
-
-    def keep(self, session: Session | None) -> None:
-        """Let the answer set this session's cookie, or take it away."""
-        g.auditor_session = session
-
-    def mark(self, answer: Response) -> Response:
-        """Renew the cookie, so that only who does nothing is idle."""
-        if "auditor_session" not in g:
-            return answer
-        session, secure = g.auditor_session, self._is_secure()
-        if session is None:
-            if COOKIE in request.cookies:
-                answer.delete_cookie(
-                    COOKIE, path=PATH, secure=secure, httponly=True, samesite="Strict"
-                )
-            return answer
-        answer.set_cookie(
-            COOKIE,
-            self.sessions.write(session),
-            path=PATH,
-            secure=secure,
-            httponly=True,
-            samesite="Strict",
-        )
-        return answer
-
-    def _is_secure(self) -> bool:
-        # A proxy that takes TLS off need not be one that the server believes.
-        public = self.public_url or ""
-        return request.is_secure or public.startswith(f"https://{request.host}")
-
-
 class Room(BaseView):  # type: ignore[misc, unused-ignore]
-    """A page, or a few, for whoever is signed in; `place` is where, under `/admin/`."""
+    """A page, or a few, for who has the `scope`; `place` is where, under `/admin/`."""
+
+    scope = AUDIT
 
     def __init__(
         self, auditor: Auditor, name: str, place: str, *, in_menu: bool = True
@@ -138,24 +66,51 @@ class Room(BaseView):  # type: ignore[misc, unused-ignore]
         return self._in_menu
 
     def is_accessible(self) -> bool:
-        return self.auditor.is_signed_in()
+        """Tell whether whoever is signed in may come in here."""
+        operator = self.auditor.operator()
+        return self.scope == ANYBODY or (operator is not None and operator.may(self.scope))
 
-    def inaccessible_callback(self, _name: str, **_: Any) -> Any:
+    def _handle_view(self, name: str, **_: Any) -> Any:
+        """Refuse whoever may not have this page; every page comes by here first."""
+        wanted = getattr(getattr(type(self), name), "wanted_scope", None)
+        scope = self.scope if wanted is None else wanted
+        if request.method == "POST":
+            request.max_content_length = request.max_form_memory_size = FORM_BYTES_MAX
+        if scope == ANYBODY:
+            return None
+        operator = self.auditor.operator()
+        if operator is None:
+            return self._to_the_door()
+        if scope != SIGNED_IN and not operator.may(scope):
+            return self._denied(operator, scope)
+        if request.method == "POST" and not self.auditor.has_form_token():
+            return self._fault(HTTPStatus.FORBIDDEN, "Refused", STALE_FORM)
+        return None
+
+    def _to_the_door(self) -> Any:
         """Send who only looks to the door, and nowhere else; refuse whatever changes."""
         if request.method in {"GET", "HEAD"}:
             return redirect(url_for("admin-sign-in.index"), HTTPStatus.SEE_OTHER)
         return Response("Refused.\n", HTTPStatus.FORBIDDEN, content_type="text/plain")
+
+    def _denied(self, operator: Operator, scope: str) -> Any:
+        message = (
+            f"This needs the scope '{scope}', and {operator.name} has"
+            f" {', '.join(operator.scopes)}. Whoever runs the house can change that with"
+            f" 'tallystick admin scopes {operator.name}'."
+        )
+        return self._fault(HTTPStatus.FORBIDDEN, "Not yours to do", message)
 
     def _run_view(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         # The shell's own version calls a page again when it raises a TypeError.
         try:
             return fn(self, *args, **kwargs)
         except FormError as error:
-            return self._fault(HTTPStatus.BAD_REQUEST, "That cannot be looked for", error)
+            return self._fault(HTTPStatus.BAD_REQUEST, "That cannot be looked for", str(error))
         except NothingFoundError as error:
-            return self._fault(HTTPStatus.NOT_FOUND, "Not found", error)
+            return self._fault(HTTPStatus.NOT_FOUND, "Not found", str(error))
         except NotToldError as error:
-            return self._fault(HTTPStatus.SERVICE_UNAVAILABLE, "Not told yet", error)
+            return self._fault(HTTPStatus.SERVICE_UNAVAILABLE, "Not told yet", str(error))
 
     def render(self, template: str, **values: Any) -> str:
         """Return a page, with what the frame around it needs."""
@@ -164,21 +119,30 @@ class Room(BaseView):  # type: ignore[misc, unused-ignore]
         page: str = super().render(
             template,
             house=self.auditor.house,
-            signed_in=self.auditor.is_signed_in(),
+            operator=self.auditor.operator(),
             form_token=token,
             now=now(),
             **values,
         )
         return page
 
-    def _fault(self, status: HTTPStatus, heading: str, error: Exception) -> Any:
-        return self.render("auditor/fault.html", heading=heading, message=str(error)), status
+    def _fault(self, status: HTTPStatus, heading: str, message: str) -> Any:
+        return self.render("auditor/fault.html", heading=heading, message=message), status
 
 
-def page(url: str, *methods: str) -> Callable[[Page], Page]:
-    """Mark a method as the page at `url`, for GET unless `methods` are named."""
+def page(url: str, *methods: str, scope: str | None = None) -> Callable[[Page], Page]:
+    """Mark a method as the page at `url`, for GET unless `methods` are named.
+
+    `scope` is who may have it, if it is another than the whole room's.
+    """
     marked: Callable[[Page], Page] = expose(url, methods or ("GET",))
-    return marked
+
+    def mark(method: Page) -> Page:
+        if scope is not None:
+            vars(method)["wanted_scope"] = scope
+        return marked(method)
+
+    return mark
 
 
 def linked(endpoint: str, query: Mapping[str, str]) -> str:

@@ -9,18 +9,18 @@ from flask_admin import Admin
 
 from app.web.admin import words
 from app.web.admin.accounts import Accounts, Statement
+from app.web.admin.auditor import PATH
 from app.web.admin.books import Balances, Mints, Prices, Unfinished
 from app.web.admin.door import Door
 from app.web.admin.events import Events
 from app.web.admin.feed import Feed
 from app.web.admin.overview import Overview
 from app.web.admin.providers import ProviderDesk
-from app.web.admin.room import PATH
 
 if TYPE_CHECKING:
     from flask import Flask
 
-    from app.web.admin.room import Auditor
+    from app.web.admin.auditor import Auditor
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -33,8 +33,13 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "X-Robots-Tag": "noindex, nofollow",
 }
 """No script runs on these pages, whoever wrote it: none of ours needs one."""
+
+
+STRICT_TRANSPORT = "max-age=31536000"
 
 
 def attach(app: Flask, auditor: Auditor) -> None:
@@ -72,5 +77,7 @@ def attach(app: Flask, auditor: Auditor) -> None:
     def guard(answer: Response) -> Response:
         if request.path == PATH or request.path.startswith(f"{PATH}/"):
             answer.headers.update(HEADERS)
+            if auditor.is_secure():
+                answer.headers["Strict-Transport-Security"] = STRICT_TRANSPORT
             auditor.mark(answer)
         return answer

@@ -14,11 +14,12 @@ from flask import Flask
 
 from app.sealing.prove import Proofs
 from app.sealing.sign import Sealing, SigningKey
+from app.staff.attempts import Attempts
 from app.store.seals import Seals
+from app.store.threads import changing_one_by_one
 from app.web import headers, problems
+from app.web.admin.auditor import Auditor
 from app.web.admin.log import Log
-from app.web.admin.password import Password, Throttle
-from app.web.admin.room import Auditor
 from app.web.admin.session import Sessions
 from app.web.admin.shell import attach
 from domain.deposit import Received
@@ -28,6 +29,7 @@ from projections.follow import rebuild
 from projections.sheets import SHEETS
 from tests.domain.given import claim, signed
 from tests.projections.story import CLIENTS, OTHER_MINT, Story, put
+from tests.staff.desk import operators_of
 from tests.store.places import SqlitePlace
 
 if TYPE_CHECKING:
@@ -67,6 +69,7 @@ class View:
     browser: FlaskClient
     store: Store
     story: Story
+    desk: Store
     clock: Clock
 
     def get(self, path: str, **query: str) -> TestResponse:
@@ -82,8 +85,11 @@ class View:
         assert found
         return found[1]
 
-    def sign_in(self, password: str = PASSWORD, token: str | None = None) -> TestResponse:
-        form = {"password": password, "form_token": token or self.form_token()}
+    def sign_in(
+        self, password: str = PASSWORD, token: str | None = None, name: str = "admin"
+    ) -> TestResponse:
+        found = token or self.form_token()
+        form = {"name": name, "password": password, "form_token": found}
         return self.browser.post("/admin/sign-in/", data=form)
 
 
@@ -132,9 +138,9 @@ def look_at(store: Store) -> Callable[[Callable[[Query], Any]], Any]:
 
 
 def open_view(
-    store: Store, clock: Callable[[], float], providers: Providers | None = None
+    store: Store, desk: Store, clock: Callable[[], float], providers: Providers | None = None
 ) -> Flask:
-    """An application with nothing in it but the auditor's view."""
+    """An application with nothing in it but the auditor's view; its operators at a `desk`."""
     app = Flask(__name__)
     app.url_map.strict_slashes = False
     headers.attach(app)
@@ -143,10 +149,9 @@ def open_view(
         house="Test <House>",
         log=Log(store.position, store.mapper.decode),
         look=look_at(store),
-        apart=lambda check: check(),
         sealed=Proofs(Seals(store)).inclusion,
-        password=Password(PASSWORD),
-        throttle=Throttle(clock),
+        operators=operators_of(desk, PASSWORD),
+        attempts=Attempts(changing_one_by_one(desk), clock),
         sessions=Sessions(b"k" * 32, PASSWORD, clock),
         prices=book(),
         providers=providers,
@@ -178,16 +183,33 @@ def library(story: Story, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     place.close()
 
 
-def view_of(store: Store, story: Story, providers: Providers | None = None) -> View:
-    clock = Clock()
-    app = open_view(store, clock, providers)
-    return View(app, app.test_client(), store, story, clock)
+@pytest.fixture(scope="session")
+def desk_place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    place = SqlitePlace(tmp_path_factory.mktemp("desk"))
+    yield place.open()
+    place.close()
 
 
 @pytest.fixture
-def stranger(library: Store, story: Story) -> View:
+def desk(desk_place: Store) -> Store:
+    """Where the operators are: not in the stores whose logs the tests count."""
+    with desk_place.transaction() as query:
+        query("DELETE FROM sign_in_attempt")
+    return desk_place
+
+
+def view_of(
+    store: Store, story: Story, desk: Store, providers: Providers | None = None
+) -> View:
+    clock = Clock()
+    app = open_view(store, desk, clock, providers)
+    return View(app, app.test_client(), store, story, desk, clock)
+
+
+@pytest.fixture
+def stranger(library: Store, story: Story, desk: Store) -> View:
     """A browser that has not signed in."""
-    return view_of(library, story)
+    return view_of(library, story, desk)
 
 
 @pytest.fixture
@@ -198,17 +220,17 @@ def view(stranger: View) -> View:
 
 
 @pytest.fixture
-def both(store: Store, story: Story) -> View:
+def both(store: Store, story: Story, desk: Store) -> View:
     """A browser that has signed in, with a store of either kind behind it."""
     fill(store, story)
-    found = view_of(store, story)
+    found = view_of(store, story, desk)
     assert found.sign_in().status_code == 303
     return found
 
 
 @pytest.fixture
-def empty(store: Store) -> View:
+def empty(store: Store, desk: Store) -> View:
     """A browser that has signed in to a house where nothing has happened yet."""
-    found = view_of(store, Story())
+    found = view_of(store, Story(), desk)
     assert found.sign_in().status_code == 303
     return found

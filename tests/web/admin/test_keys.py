@@ -32,10 +32,12 @@ def a_family() -> Story:
     return story
 
 
-def test_an_accounts_page_tells_its_keys_and_what_each_has_spent(store: Store) -> None:
+def test_an_accounts_page_tells_its_keys_and_what_each_has_spent(
+    store: Store, desk: Store
+) -> None:
     story = a_family()
     fill(store, story, seal=False)
-    view = view_of(store, story)
+    view = view_of(store, story, desk)
     view.sign_in()
 
     page = view.page("/admin/statement/", account=str(ALICE))
@@ -52,10 +54,10 @@ def test_an_accounts_page_tells_its_keys_and_what_each_has_spent(store: Store) -
     assert 'aria-label="Keys"' not in view.page("/admin/statement/", account="house:earned")
 
 
-def test_a_child_is_found_by_its_id_and_its_event_names_it(store: Store) -> None:
+def test_a_child_is_found_by_its_id_and_its_event_names_it(store: Store, desk: Store) -> None:
     story = a_family()
     fill(store, story, seal=False)
-    view = view_of(store, story)
+    view = view_of(store, story, desk)
     view.sign_in()
 
     answer = view.get("/admin/accounts/", id=str(CHILD))

@@ -40,7 +40,7 @@ def connect(base_url: str, key: str) -> Upstream:
 
 
 @pytest.fixture
-def desk(store: Store) -> View:
+def office(store: Store, desk: Store) -> View:
     """A signed-in browser at a house whose providers can be set up."""
     providers = Providers(
         Ledger(OneByOne(store.commit).record, "worker-1"),
@@ -52,7 +52,7 @@ def desk(store: Store) -> View:
         Fraction(3),
     )
 
-    view = conftest.view_of(store, Story(), providers)
+    view = conftest.view_of(store, Story(), desk, providers)
     assert view.sign_in().status_code == 303
     return view
 
@@ -68,18 +68,18 @@ def events(view: View) -> list[Event]:
     return [placed.entry.event for page in view.store.log() for placed in page]
 
 
-def test_a_provider_is_added_changed_and_removed_and_each_is_an_event(desk: View) -> None:
-    assert post(desk, "add", **FORM).status_code == 303
-    page = desk.page("/admin/providers/")
+def test_a_provider_is_added_changed_and_removed_and_each_is_an_event(office: View) -> None:
+    assert post(office, "add", **FORM).status_code == 303
+    page = office.page("/admin/providers/")
     assert "https://second.example/v1" in page
     assert KEY not in page
 
     changed = {**FORM, "api_key": "", "priority": "1", "enabled": ""}
-    assert post(desk, "change", **changed).status_code == 303
-    assert "not asked" in desk.page("/admin/providers/")
-    assert post(desk, "remove", name="second").status_code == 303
+    assert post(office, "change", **changed).status_code == 303
+    assert "not asked" in office.page("/admin/providers/")
+    assert post(office, "remove", name="second").status_code == 303
 
-    made, again, gone = events(desk)
+    made, again, gone = events(office)
     assert isinstance(made, ProviderSet)
     assert isinstance(again, ProviderSet)
     assert isinstance(gone, ProviderRemoved)
@@ -103,30 +103,30 @@ def test_a_provider_is_added_changed_and_removed_and_each_is_an_event(desk: View
     ],
 )
 def test_what_makes_no_sense_is_told_and_changes_nothing(
-    desk: View, what: str, form: dict[str, str], told: str
+    office: View, what: str, form: dict[str, str], told: str
 ) -> None:
-    answer = post(desk, what, **form)
+    answer = post(office, what, **form)
 
     assert answer.status_code == 400
     assert told in answer.text
     assert KEY not in answer.text
-    assert events(desk) == []
+    assert events(office) == []
 
 
-def test_a_provider_that_does_not_answer_is_told_so(desk: View) -> None:
-    post(desk, "add", **{**FORM, "base_url": "http://127.0.0.1:9/v1"})
+def test_a_provider_that_does_not_answer_is_told_so(office: View) -> None:
+    post(office, "add", **{**FORM, "base_url": "http://127.0.0.1:9/v1"})
 
-    answer = post(desk, "refresh", name="second")
+    answer = post(office, "refresh", name="second")
 
     assert answer.status_code == 400
     assert 'role="alert"' in answer.text
 
 
-def test_a_form_that_is_not_ours_changes_nothing(desk: View) -> None:
-    answer = desk.browser.post("/admin/providers/add", data={**FORM, "form_token": "0" * 64})
+def test_a_form_that_is_not_ours_changes_nothing(office: View) -> None:
+    answer = office.browser.post("/admin/providers/add", data={**FORM, "form_token": "0" * 64})
 
     assert answer.status_code == 403
-    assert events(desk) == []
+    assert events(office) == []
 
 
 def test_a_house_without_the_desk_shows_no_form_that_works(view: View) -> None:

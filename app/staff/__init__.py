@@ -1,0 +1,1 @@
+"""Who looks after the house: operators, their passwords, and guessing at these."""
