@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import version
@@ -65,6 +66,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(free.blueprint(paths, doors.quotes.routes))
     # A store of its own: a long statement must not delay what moves money.
     told, _ = open_store(house.settings.database_url)
+    for store in (house.store, told):
+        # Else its pool of connections is ended by an interpreter that is no longer whole.
+        atexit.register(store.close)
     bearer = Bearer(house.deposits, house.store.account, house.store.key)
     log = Log(told.position, told.mapper.decode)
     books = Books(bearer, beside_the_hub(told), log.movement)

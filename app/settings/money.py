@@ -32,7 +32,8 @@ class Money(Group):
 
     database_url: str = Field(default="sqlite:///tallystick.db", repr=False)
     """Where the events are kept: sqlite:///relative.db, sqlite:////absolute/path.db or
-    postgresql://user:password@host/name. Several hosts need PostgreSQL."""
+    postgresql://user:password@host/name; a standby is named beside its primary, with a comma.
+    Several hosts need PostgreSQL."""
 
     instant_max_sat: int = Field(default=0, ge=0, le=100_000_000)
     """How much of tokens locked to this house's key is credited for each mint before they are

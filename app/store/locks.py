@@ -9,12 +9,12 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import psycopg
 
+from app.store.conninfo import conninfo_of
 from app.store.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-CONNECT_TIMEOUT_S = 10
 RETAKE_MAX = 100
 
 
@@ -87,7 +87,7 @@ class PostgresLocks:
     grace_s = 20.0
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self._info = conninfo_of(url)
         self._names: set[str] = set()
         self._session: psycopg.Connection[tuple[Any, ...]] | None = None
 
@@ -133,14 +133,12 @@ class PostgresLocks:
             row = self._connection().execute(statement, (_number(name),)).fetchone()
         except psycopg.Error as error:
             self._session = None
-            raise StoreUnavailableError(f"PostgreSQL: {type(error).__name__}") from error
+            raise StoreUnavailableError(f"PostgreSQL: {error}") from error
         return bool(row and row[0])
 
     def _connection(self) -> psycopg.Connection[tuple[Any, ...]]:
         if self._session is None or self._session.closed:
-            self._session = psycopg.connect(
-                self._url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S
-            )
+            self._session = psycopg.connect(**self._info, autocommit=True)
         return self._session
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 import psycopg
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
-from psycopg.rows import tuple_row
+from psycopg.rows import dict_row, tuple_row
 
+from app.store.conninfo import conninfo_of
 from app.store.desk_tables import DESK_TABLES
 from app.store.errors import (
     LogMovedError,
@@ -53,7 +53,6 @@ if TYPE_CHECKING:
     from projections.sheet import Sheet
 
 ATTEMPTS_MAX = 5
-CONNECT_TIMEOUT_S = 10
 SCHEMA_LOCK = LOG_LOCK + 1
 
 APPEND_ONLY = (
@@ -79,18 +78,19 @@ class PostgresStore(Reads):
 
     def __init__(self, url: str, sheets: Sequence[Sheet] = SHEETS, now: Now = utc_now) -> None:
         self.url = url
-        parts = urlsplit(url)
+        self._info = conninfo_of(url)
         self._datastore = PostgresDatastore(
-            dbname=parts.path.lstrip("/"),
-            host=parts.hostname or "127.0.0.1",
-            port=parts.port or 5432,
-            user=unquote(parts.username or "postgres"),
-            password=unquote(parts.password or ""),
+            **{
+                name: self._info[name]
+                for name in ("dbname", "host", "port", "user", "password")
+            },
             pool_size=1,
             # Else each pooled connection that a restarted server dropped fails one reader.
             pre_ping=True,
             max_overflow=7,
         )
+        # The rest of what the URL says, which the library has no parameters for.
+        self._datastore.pool.kwargs = {**self._info, "row_factory": dict_row}
         super().__init__(
             PostgresApplicationRecorder(self._datastore), LedgerMapper(), sheets, now
         )
@@ -311,9 +311,7 @@ class PostgresStore(Reads):
 
     def _connection(self) -> psycopg.Connection[tuple[Any, ...]]:
         if self._writer is None or self._writer.closed:
-            self._writer = psycopg.connect(
-                self.url, autocommit=True, connect_timeout=CONNECT_TIMEOUT_S
-            )
+            self._writer = psycopg.connect(**self._info, autocommit=True)
         return self._writer
 
     def _forget_connection(self) -> None:

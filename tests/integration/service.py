@@ -132,6 +132,14 @@ class Service:
             self._process.wait(STOP_TIMEOUT_S)
             self._process = None
 
+    def kill(self) -> None:
+        """SIGKILL all of its processes, as a power cut of their host does."""
+        for each in self._processes():
+            _kill(each.pid)
+        if self._process is not None:
+            self._process.wait(STOP_TIMEOUT_S)
+            self._process = None
+
     def restart(self) -> None:
         self.stop()
         self.start()
