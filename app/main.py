@@ -166,6 +166,7 @@ def _about(settings: Settings, seed: Seed) -> About:
         onion_url=settings.onion_url or find_onion_url(settings.onion_hostname_file),
         verifier_key=str(signing_key(settings, seed).verifier),
         pubkey=opener_of(seed).pubkey,
+        child_key_cost_msat=settings.child_key_cost_msat,
     )
 
 

@@ -38,6 +38,7 @@ class About:
     onion_url: str | None = None
     verifier_key: str = ""
     pubkey: str = ""
+    child_key_cost_msat: int = 0
 
     def document(self) -> dict[str, Any]:
         """Return it as `/v1/info` tells it; what is not known is an empty text."""
@@ -51,6 +52,7 @@ class About:
             "onion_url": self.onion_url or "",
             "pubkey": self.pubkey,
             "verifier_key": self.verifier_key,
+            "child_key_cost_msats": self.child_key_cost_msat,
         }
 
 

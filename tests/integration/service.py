@@ -81,7 +81,10 @@ class Service:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        ended = self._process is not None and self._process.poll() is not None
         self.stop()
+        if ended:
+            raise ServiceError(f"ended by itself\n{self.log[-4_000:]}")
 
     @property
     def log(self) -> str:

@@ -204,6 +204,7 @@ def about(mint_url: str) -> About:
         http_url="https://house.example",
         pubkey=PUBKEY,
         verifier_key=str(SIGNING_KEY.verifier),
+        child_key_cost_msat=CHILD_KEY_COST_MSAT,
     )
 
 

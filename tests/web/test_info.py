@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.web.conftest import IDS, PUBKEY, SIGNING_KEY
+from tests.web.conftest import CHILD_KEY_COST_MSAT, IDS, PUBKEY, SIGNING_KEY
 
 if TYPE_CHECKING:
     from tests.web.conftest import House
@@ -30,6 +30,7 @@ def test_machines_are_told_who_we_are(house: House) -> None:
         "onion_url": "",
         "pubkey": PUBKEY,
         "verifier_key": str(SIGNING_KEY.verifier),
+        "child_key_cost_msats": CHILD_KEY_COST_MSAT,
     }
 
 

@@ -33,7 +33,9 @@ ABOUT = record(
     mints=many(TEXT),
     http_url=TEXT,
     onion_url=TEXT,
+    pubkey=TEXT,
     verifier_key=TEXT,
+    child_key_cost_msats=COUNT,
 )
 NOTE: Schema = {"type": "string", "description": "a signed C2SP checkpoint"}
 BALANCE = record({}, available_msat=WHOLE, held_msat=WHOLE)
