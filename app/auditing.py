@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gevent.threadpool import ThreadPool
 
+from app.cashier.withdrawal import Withdrawals
 from app.sealing.prove import Proofs
 from app.selling import create_providers
 from app.staff.attempts import Attempts
@@ -60,6 +61,7 @@ def create_auditor(house: House, told: Store) -> Auditor:
         public_url=settings.http_url,
         stuck_after_s=settings.stuck_after_s,
         providers=create_providers(house),
+        withdrawals=Withdrawals(house.payouts, house.refunds, house.mints, house.store),
     )
 
 

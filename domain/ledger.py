@@ -220,16 +220,19 @@ class Ledger(InvoiceLedger, OwnLedger):
         *,
         whole: bool = False,
         first: Iterable[ProofKey] = (),
+        who: str = "",
     ) -> Entry:
         """Take all that is available, or `amount`, and set proofs aside for a token.
 
         When the purse has less, as much as it has, unless it must be the `whole`. The
-        proofs wanted `first` are taken if they are there and enough. Raises
-        `UnknownAccountError`, `NothingToRefundError`, `PurseShortError`.
+        proofs wanted `first` are taken if they are there and enough. For `OWNER`, `who` of
+        the operators wanted it. Raises `UnknownAccountError`, `NothingToRefundError`,
+        `PurseShortError`; for the owner `OwnerMayNotDrawError`, `UnexplainedError`.
         """
         amount_msat = None if amount is None else amount.msat
         keys = frozenset(first)
-        return self._record(Start(refund_id, account_id, purse, amount_msat, whole, keys))
+        command = Start(refund_id, account_id, purse, amount_msat, whole, keys, who)
+        return self._record(command)
 
     def redraft_refund(self, newest: Entry, draft: Draft, keyset_id: str) -> Entry:
         """Record that the outputs of `newest` will be asked of another keyset."""
@@ -261,14 +264,22 @@ class Ledger(InvoiceLedger, OwnLedger):
         return expect(self._record(command), Collected)
 
     def start_payout(
-        self, payout_id: UUID, account_id: UUID, purse: Purse, offer: Offer, destination: bytes
+        self,
+        payout_id: UUID,
+        account_id: UUID,
+        purse: Purse,
+        offer: Offer,
+        destination: bytes,
+        who: str = "",
     ) -> Entry:
         """Set money and proofs aside to pay an `offer` for an account, or for `OWNER`.
+
+        `who` of the operators wanted it, if it was one of them.
 
         Raises `UnknownAccountError`, `InsufficientFundsError`, `NothingToRefundError`,
         `PurseShortError`; for the owner `OwnerMayNotDrawError`, `UnexplainedError`.
         """
-        return self._record(StartPayout(payout_id, account_id, purse, offer, destination))
+        return self._record(StartPayout(payout_id, account_id, purse, offer, destination, who))
 
     def end_payout(
         self, newest: Entry, payment: Payment, proofs: tuple[Signed, ...]

@@ -73,10 +73,14 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PayoutStarted(Event, frozen=True, kw_only=True):
-    """A payment is about to be asked of a mint; its money and its proofs are set aside."""
+    """A payment is about to be asked of a mint; its money and its proofs are set aside.
+
+    `who` of the operators wanted it; empty for a client's, and for what the clock begins.
+    """
 
     TOPIC: ClassVar[str] = "payout.started"
     payment: Payment
+    who: str = ""
 
     def apply(self, rows: GuardRows, stream: UUID, version: int) -> None:
         payment = self.payment
@@ -185,6 +189,7 @@ class StartPayout:
     purse: Purse
     offer: Offer
     destination: bytes
+    who: str = ""
 
     def need(self, needs: Needs) -> None:
         needs.movements.add(self.stream)
@@ -207,7 +212,7 @@ class StartPayout:
                 available_msat=account.available_msat,
                 held_msat=account.held_msat,
             )
-        return Entry(self.stream, 1, PayoutStarted(at=at, payment=payment))
+        return Entry(self.stream, 1, PayoutStarted(at=at, payment=payment, who=self.who))
 
     def _payment(self, rows: GuardRows) -> Payment:
         purse, offer = self.purse, self.offer

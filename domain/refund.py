@@ -50,10 +50,14 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Started(Event, frozen=True, kw_only=True):
-    """A refund was asked for: its amount left the account, its proofs are set aside."""
+    """A refund was asked for: its amount left the account, its proofs are set aside.
+
+    Of the owner's, `who` of the operators wanted it.
+    """
 
     TOPIC: ClassVar[str] = "refund.started"
     draft: Draft
+    who: str = ""
 
     def apply(self, rows: GuardRows, stream: UUID, version: int) -> None:
         rows.pay(self.draft.account_id, -self.draft.taken_msat)
@@ -172,6 +176,7 @@ class Start:
     amount_msat: int | None = None
     whole: bool = False
     first: frozenset[ProofKey] = frozenset()
+    who: str = ""
 
     def need(self, needs: Needs) -> None:
         needs.movements.add(self.stream)
@@ -188,7 +193,7 @@ class Start:
         account = payer(rows, self.account_id, self.purse.mint)
         demand_surplus(rows, self.account_id, self.purse.mint, self.amount_msat or 0)
         draft = self._draft(rows, account)
-        return Entry(self.stream, 1, Started(at=at, draft=draft))
+        return Entry(self.stream, 1, Started(at=at, draft=draft, who=self.who))
 
     def _draft(self, rows: GuardRows, account: AccountRow) -> Draft:
         purse = self.purse

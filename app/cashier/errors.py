@@ -20,6 +20,7 @@ CashierError
 ├── PayoutPendingError       the mint has not said yet whether it has paid
 ├── PayoutFeeError           the mint asks for too much for a payment
 ├── PayoutUnknownError       no such payout was ever begun for this account
+├── WithdrawalUnknownError   no such token was ever made for the owner
 └── ProviderError            a provider cannot be set up, or asked for its models
     ├── ProviderThereError   there is a provider of this name
     ├── ProviderUnknownError no provider has this name
@@ -128,6 +129,10 @@ class PayoutFeeError(CashierError):
 
 class PayoutUnknownError(CashierError):
     """Refund not found"""  # noqa: D400, D415  (the words existing clients look for)
+
+
+class WithdrawalUnknownError(CashierError):
+    """No such token was ever made for the owner of the house."""
 
 
 class ProviderError(CashierError):

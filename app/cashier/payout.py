@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from domain.deposit import Plan
     from domain.ledger import Ledger
     from domain.payout import Offer, Payment
+    from domain.purse import Purse
 
 logger = logging.getLogger(__name__)
 
@@ -161,16 +162,34 @@ class Payouts:
             )
             return self._told(self._paid(payout_id, wish))
 
-    def draw(self, payout_id: UUID, mint: str, address: str, most_msat: int) -> Payout:
+    def draw(
+        self, payout_id: UUID, mint: str, address: str, most_msat: int, who: str = ""
+    ) -> Payout:
         """Pay the owner at most `most_msat` of what is owed to nobody at `mint`.
 
-        Raises `OwnerMayNotDrawError`, `UnexplainedError`, and what `refund_to` raises.
+        `who` of the operators wanted it, nobody if the clock did. Asked again with the same
+        `payout_id`, the same payout is told. Raises `OwnerMayNotDrawError`,
+        `UnexplainedError`, and what `refund_to` raises.
         """
         with self._turns.at(OWNER):
-            terms = self._addresses.terms(self._addresses.read(address))
-            budget_msat = min(most_msat, self.surplus_msat(mint))
-            wish = Wish(OWNER, terms, budget_msat, None, mint, stays=True)
-            return self._told(self._paid(payout_id, wish))
+            history = self._books.history(payout_id)
+            if history:
+                return self._told(self._followed(history[-1]))
+            return self._told(self._paid(payout_id, self._wish(mint, address, most_msat), who))
+
+    def look(self, mint: str, address: str, most_msat: int) -> tuple[Purse, Offer]:
+        """Return what a draw would be paid with and cost, and begin nothing.
+
+        Raises what `draw` raises.
+        """
+        wish = self._wish(mint, address, most_msat)
+        found, _ = self._offers.take(wish, lambda purse, offer: (purse, offer))
+        return found
+
+    def _wish(self, mint: str, address: str, most_msat: int) -> Wish:
+        terms = self._addresses.terms(self._addresses.read(address))
+        budget_msat = min(most_msat, self.surplus_msat(mint))
+        return Wish(OWNER, terms, budget_msat, None, mint, stays=True)
 
     def surplus_msat(self, mint: str) -> int:
         """Return what the owner might draw at `mint`; when it is drawn, the ledger decides."""
@@ -209,13 +228,13 @@ class Payouts:
             history = self._books.history(begun[0][0]) if begun else []
         return history[-1] if history else None
 
-    def _paid(self, payout_id: UUID, wish: Wish) -> Entry:
+    def _paid(self, payout_id: UUID, wish: Wish, who: str = "") -> Entry:
         """Record the payment and have it made; return its newest entry."""
         address = wish.terms.recipient.address.encode()
         destination = self._sealer.seal(address, payout_id.bytes)
         start = partial(self._ledger.start_payout, payout_id, wish.account_id)
         entry, offer = self._offers.take(
-            wish, lambda purse, offer: start(purse, offer, destination)
+            wish, lambda purse, offer: start(purse, offer, destination, who)
         )
         with self._turns.at(entry.stream):
             is_certain = self._ask_to_pay(entry, offer)

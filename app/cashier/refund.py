@@ -36,6 +36,7 @@ from domain.guards import (
     ProofKey,
     ProofRow,
 )
+from domain.identity import OWNER
 from domain.msat import MSAT_PER_SAT, MSAT_PER_UNIT, Msat
 from domain.reclaim import Recalled, SweepStarted, Swept
 from domain.refund import Cancelled, Collected, Draft, Issued, Redrafted, Started
@@ -158,6 +159,25 @@ class Refunds:
                         held_msat=account.held_msat,
                     )
                 entry = self._started(account_id, amount, refund_id)
+            return self._token(self._finish(entry))
+
+    def draw(self, refund_id: UUID, purse: Purse, amount: Msat, who: str) -> Refund:
+        """Return a token for the owner, of at most `amount` that is owed to nobody.
+
+        `who` of the operators wanted it. Asked again with the same `refund_id`, the same
+        token is returned until it is collected. Raises `OwnerMayNotDrawError`,
+        `UnexplainedError`, `NothingToRefundError`, `PurseShortError`, `RefundPendingError`,
+        `ChangeCollectedError`.
+        """
+        with self._turns.at(refund_id):
+            history = self._books.history(refund_id)
+            if history and isinstance(history[-1].event, Collected):
+                raise ChangeCollectedError
+            entry = (
+                history[-1]
+                if history
+                else self._ledger.start_refund(refund_id, OWNER, purse, amount, who=who)
+            )
             return self._token(self._finish(entry))
 
     def resume(self, entry: Entry) -> Issued:

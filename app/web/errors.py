@@ -274,6 +274,8 @@ CASHIER: Mapping[type[Exception], Rule] = {
         status=503, type=API, code="lightning_fee_too_high", detail=str
     ),
     cashier.PayoutUnknownError: NOT_FOUND,
+    # Nobody but the owner withdraws, and not by these doors.
+    cashier.WithdrawalUnknownError: INTERNAL,
     # Nobody sets a provider up through the doors that clients come in by.
     cashier.ProviderError: INTERNAL,
     cashier.ProviderThereError: INTERNAL,

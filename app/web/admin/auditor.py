@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from flask import Response
 
     from app.cashier.providers import Providers
+    from app.cashier.withdrawal import Withdrawals
     from app.sealing.prove import Inclusion
     from app.staff.attempts import Attempts
     from app.staff.operators import Operator, Operators
@@ -51,6 +52,7 @@ class Auditor:
     public_url: str | None = None
     providers: Providers | None = None
     stuck_after_s: float = 3600.0
+    withdrawals: Withdrawals | None = None
 
     def session(self) -> Session | None:
         """Return the session of the request that is being answered, if it has one."""

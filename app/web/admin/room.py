@@ -156,7 +156,16 @@ def now() -> datetime:
 
 def asked(name: str) -> str:
     """Return what the query says of `name`, without spaces around it."""
-    text = request.args.get(name, "").strip()
+    return _checked(name, request.args.get(name, ""))
+
+
+def filled(name: str) -> str:
+    """Return what the form says of `name`, without spaces around it."""
+    return _checked(name, request.form.get(name, ""))
+
+
+def _checked(name: str, given: str) -> str:
+    text = given.strip()
     if len(text) > TEXT_CHARACTERS_MAX:
         raise FormError(f"'{name}' is longer than {TEXT_CHARACTERS_MAX} characters.")
     if "\x00" in text:
@@ -174,7 +183,15 @@ def asked_number(name: str) -> int | None:
 
 def asked_msat(name: str) -> int:
     """Return an amount that is given in sat, 0 if none is; raises `FormError`."""
-    text = asked(name)
+    return _msat(name, asked(name))
+
+
+def filled_msat(name: str) -> int:
+    """Return the same of a form."""
+    return _msat(name, filled(name))
+
+
+def _msat(name: str, text: str) -> int:
     if not text:
         return 0
     found = SAT.fullmatch(text)
@@ -186,8 +203,17 @@ def asked_msat(name: str) -> int:
 def asked_id(name: str) -> UUID | None:
     """Return an identifier, `None` if none is given; raises `FormError`."""
     text = asked(name)
+    return _id(name, text) if text else None
+
+
+def filled_id(name: str) -> UUID:
+    """Return the identifier that a form must have; raises `FormError`."""
+    return _id(name, filled(name))
+
+
+def _id(name: str, text: str) -> UUID:
     try:
-        return UUID(text) if text else None
+        return UUID(text)
     except ValueError:
         raise FormError(f"'{name}' is an identifier of 32 hexadecimal digits.") from None
 

@@ -15,6 +15,7 @@ from app.web.admin.door import Door
 from app.web.admin.events import Events
 from app.web.admin.feed import Feed
 from app.web.admin.overview import Overview
+from app.web.admin.payouts import PayoutDesk
 from app.web.admin.providers import ProviderDesk
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def attach(app: Flask, auditor: Auditor) -> None:
         Balances(auditor, "Balances", "balances"),
         Unfinished(auditor, "Unfinished", "unfinished"),
         Mints(auditor, "Mints", "mints"),
+        PayoutDesk(auditor, "Payouts", "payouts"),
         Prices(auditor, "Prices", "prices"),
         ProviderDesk(auditor, "Providers", "providers", in_menu=auditor.providers is not None),
         Feed(auditor, "Feed", "feed"),

@@ -27,6 +27,7 @@ from domain.hold import Metered
 from domain.price_list import from_models_json
 from projections.follow import rebuild
 from projections.sheets import SHEETS
+from tests.cashier.conftest import build, mint, open_mint  # noqa: F401  (fixtures)
 from tests.domain.given import claim, signed
 from tests.projections.story import CLIENTS, OTHER_MINT, Story, put
 from tests.staff.desk import operators_of
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
     from werkzeug.test import TestResponse
 
-    from app.cashier.providers import Providers
     from domain.pricing import PriceBook
     from projections.chart import Query
     from tests.store.places import Store
@@ -137,9 +137,7 @@ def look_at(store: Store) -> Callable[[Callable[[Query], Any]], Any]:
     return look
 
 
-def open_view(
-    store: Store, desk: Store, clock: Callable[[], float], providers: Providers | None = None
-) -> Flask:
+def open_view(store: Store, desk: Store, clock: Callable[[], float], **parts: Any) -> Flask:
     """An application with nothing in it but the auditor's view; its operators at a `desk`."""
     app = Flask(__name__)
     app.url_map.strict_slashes = False
@@ -154,7 +152,7 @@ def open_view(
         attempts=Attempts(changing_one_by_one(desk), clock),
         sessions=Sessions(b"k" * 32, PASSWORD, clock),
         prices=book(),
-        providers=providers,
+        **parts,
     )
     attach(app, auditor)
     return app
@@ -198,11 +196,10 @@ def desk(desk_place: Store) -> Store:
     return desk_place
 
 
-def view_of(
-    store: Store, story: Story, desk: Store, providers: Providers | None = None
-) -> View:
+def view_of(store: Store, story: Story, desk: Store, **parts: Any) -> View:
+    """A browser at an auditor's view that has these further `parts`."""
     clock = Clock()
-    app = open_view(store, desk, clock, providers)
+    app = open_view(store, desk, clock, **parts)
     return View(app, app.test_client(), store, story, desk, clock)
 
 

@@ -52,7 +52,7 @@ def office(store: Store, desk: Store) -> View:
         Fraction(3),
     )
 
-    view = conftest.view_of(store, Story(), desk, providers)
+    view = conftest.view_of(store, Story(), desk, providers=providers)
     assert view.sign_in().status_code == 303
     return view
 

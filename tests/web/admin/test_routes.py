@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from app.web.admin.session import IDLE_S, LASTS_S
-from domain.rights import AUDIT, SCOPES, SETTINGS
+from domain.rights import AUDIT, SCOPES, SETTINGS, WITHDRAW
 from tests.web.admin.conftest import PASSWORD, View, open_view
 
 if TYPE_CHECKING:
@@ -37,6 +37,10 @@ WANTS = {
     "admin-unfinished.index": AUDIT,
     "admin-mints.index": AUDIT,
     "admin-prices.index": AUDIT,
+    "admin-payouts.index": AUDIT,
+    "admin-payouts.plan": WITHDRAW,
+    "admin-payouts.withdraw": WITHDRAW,
+    "admin-payouts.token": WITHDRAW,
     "admin-feed.index": AUDIT,
     "admin-providers.index": AUDIT,
     "admin-providers.add": SETTINGS,
