@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from app import accounts, admin_verbs, backup, provider_verbs
+from app import accounts, admin_verbs, backup, provider_verbs, setting_verbs
 from app.accounts import layout_option
 from app.auditing import first_password, open_operators
 from app.environment import SettingsError, load_settings
 from app.gateways.mint.crypto import Seed
 from app.house import signing_key
 from app.logs import set_up_logs
-from app.main import open_providers
+from app.main import open_changes, open_providers
 from app.metrics import SHARED
 from app.office import create_back_office, create_sealing, open_reconciliation
 from app.processes import Child, Processes
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from app.cashier.providers import Providers
+    from app.changes import Changes
     from app.settings import Settings
     from app.staff.operators import Operators
 
@@ -287,6 +288,24 @@ def provider(context: click.Context) -> None:
     context.obj = _providers
 
 
+@main.group()
+@click.pass_context
+def settings(context: click.Context) -> None:
+    """Show the settings, and change those that may change while the house is open.
+
+    Every change is an event that says who made it, and goes before the environment. What the
+    environment says comes from there and from .env, as for `serve`.
+    """
+    context.obj = _changes
+
+
+@contextmanager
+def _changes() -> Iterator[Changes]:
+    set_up_logs("WARNING")
+    with open_changes(_settings()) as changes:
+        yield changes
+
+
 @contextmanager
 def _providers() -> Iterator[Providers]:
     set_up_logs("WARNING")
@@ -350,6 +369,8 @@ for verb in admin_verbs.VERBS:
     admin.add_command(verb)
 for verb in provider_verbs.VERBS:
     provider.add_command(verb)
+for verb in setting_verbs.VERBS:
+    settings.add_command(verb)
 
 
 if __name__ == "__main__":

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import textwrap
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from app.settings import GROUPS, MAKE_A_SEED, Settings
-from app.settings.kinds import names_of
+from app.settings.kinds import may_change, names_of
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 LINE_LENGTH = 96
 ENV_EXAMPLE_HEAD = """\
 # Every setting of the house. Copy this file to .env and fill in what has no value; what is
-# commented out shows its default. The environment goes before this file."""
+# commented out shows its default. The environment goes before this file. What is marked [live]
+# may also be changed while the house is open, by `tallystick settings set`: that goes before
+# both, in every process and on every host."""
+MAY_CHANGE = "[live]"
 
 
 class SettingsError(Exception):
@@ -41,7 +45,7 @@ def load_settings(env_file: Path | None = Path(".env")) -> Settings:
 def fault_line(fault: ErrorDetails) -> str:
     """Say in one line which variable is at fault, what is wrong and what it is for."""
     field = str(fault["loc"][0])
-    purpose = _one_line(field).partition(". ")[0].rstrip(".")
+    purpose = about(field).partition(". ")[0].rstrip(".")
     return f"{field.upper()} {_what_is_wrong(fault)}. ({purpose}.)"
 
 
@@ -55,7 +59,8 @@ def _what_is_wrong(fault: ErrorDetails) -> str:
     return should + after if should else before
 
 
-def _one_line(field: str) -> str:
+def about(field: str) -> str:
+    """Return what a setting is for, in one line."""
     return " ".join((Settings.model_fields[field].description or "").split())
 
 
@@ -72,16 +77,22 @@ def env_example() -> str:
 
 
 def _described(field: str, info: FieldInfo) -> str:
-    about = textwrap.fill(
-        _one_line(field), LINE_LENGTH, initial_indent="# ", subsequent_indent="# "
+    changing = f" {MAY_CHANGE}" if may_change(info) else ""
+    words = textwrap.fill(
+        about(field) + changing, LINE_LENGTH, initial_indent="# ", subsequent_indent="# "
     )
-    assignment = f"{field.upper()}={_as_text(info.get_default())}"
-    return f"{about}\n{assignment if info.is_required() else '# ' + assignment}"
+    assignment = f"{field.upper()}={as_text(info.get_default())}"
+    return f"{words}\n{assignment if info.is_required() else '# ' + assignment}"
 
 
-def _as_text(default: Any) -> str:
-    if isinstance(default, bool):
-        return str(default).lower()
-    if isinstance(default, tuple):
-        return ",".join(map(str, default))
-    return "" if default is None or repr(default) == "PydanticUndefined" else str(default)
+def as_text(value: Any) -> str:
+    """Write a value as a variable of the environment would hold it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, float):
+        return str(value).removesuffix(".0")
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return "" if value is None or repr(value) == "PydanticUndefined" else str(value)

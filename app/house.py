@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from app.cashier.offers import Offers
 from app.cashier.opening import Taking, open_batches, open_deposits, quote_key
 from app.cashier.payout import Payouts
 from app.cashier.refund import Refunds
+from app.changes import present
 from app.environment import SettingsError
 from app.gateways.guarded import Fetch, Guard
 from app.gateways.lnurl import LightningAddresses
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from app.settings import Settings
     from app.store.locks import Locks
     from domain.foreign_ledger import Record
+    from domain.guards import SettingRow
     from domain.pricing import PriceBook
 
 CHECKPOINTS = b"checkpoints"
@@ -52,8 +54,14 @@ PROXY_TIMEOUT_S = 30.0
 
 @dataclass(frozen=True)
 class House:
-    """The parts that workers and the back office have in common."""
+    """The parts that workers and the back office have in common.
 
+    `given` are the settings of the environment, which the house is known by; `settings` are
+    those of now, with `changes` while it is open.
+    """
+
+    given: Settings
+    changed: dict[str, SettingRow]
     settings: Settings
     store: Store
     locks: Locks
@@ -74,14 +82,16 @@ class House:
     guard: Guard
 
 
-def build(settings: Settings, records: Callable[[Store], Record]) -> House:
+def build(given: Settings, records: Callable[[Store], Record]) -> House:
     """Build what everybody needs; `records` decides how commands reach the store.
 
     Raises `SettingsError`, `StoreError`.
     """
-    set_up_logs(settings.log_level)
+    set_up_logs(given.log_level)
+    store, locks = open_store(given.database_url)
+    changed = store.settings()
+    settings = present(given, changed)
     models, book = read_prices(settings)
-    store, locks = open_store(settings.database_url)
     seed = Seed.from_mnemonic(settings.wallet_seed.get_secret_value())
     ledger = Ledger(records(store), owner=f"process-{uuid4().hex}")
     way = way_out(settings)
@@ -105,27 +115,21 @@ def build(settings: Settings, records: Callable[[Store], Record]) -> House:
         store,
     )
     return House(
+        given=given,
+        changed=changed,
         settings=settings,
         store=store,
         locks=locks,
         ledger=ledger,
         seed=seed,
         mints=mints,
-        deposits=open_deposits(
-            ledger,
-            mints,
-            seed,
-            store.history,
-            _taking(settings),
-            guard,
-            find_dead=known_dead(store),
-        ),
+        deposits=_deposits(settings, ledger, mints, seed, store, guard),
         refunds=Refunds(ledger, mints, store, gather=batches.gather),
         batches=batches,
         addresses=addresses,
         payouts=payouts,
         invoices=Invoices(ledger, mints, store, partial(quote_key, seed)),
-        keys=Keys(ledger, store, Addresses(seed.subkey), Msat(settings.child_key_cost_msat)),
+        keys=_keys(settings, ledger, store, seed),
         book=book,
         models=models,
         metrics=Metrics(),
@@ -154,9 +158,34 @@ def guard_of(settings: Settings, way: WayOut) -> Guard:
     )
 
 
-def signing_key(settings: Settings, seed: Seed) -> SigningKey:
-    """Return the key for checkpoints and receipts; its `verifier` is for everybody to know."""
-    return SigningKey(seed.subkey(CHECKPOINTS), origin_of(settings.http_url, settings.name))
+def renewed(house: House) -> House:
+    """Return the house as the settings of now want it; what is not of them stays the same.
+
+    Raises `SettingsError`, `StoreError`.
+    """
+    changed = house.store.settings()
+    settings = present(house.given, changed)
+    models, book = read_prices(settings)
+    return replace(
+        house,
+        changed=changed,
+        settings=settings,
+        deposits=_deposits(
+            settings, house.ledger, house.mints, house.seed, house.store, house.guard
+        ),
+        keys=_keys(settings, house.ledger, house.store, house.seed),
+        book=book,
+        models=models,
+    )
+
+
+def signing_key(given: Settings, seed: Seed) -> SigningKey:
+    """Return the key for checkpoints and receipts; its `verifier` is for everybody to know.
+
+    The name it signs under is of the environment alone: no change while the house is open
+    must make another house of it.
+    """
+    return SigningKey(seed.subkey(CHECKPOINTS), origin_of(given.http_url, given.name))
 
 
 def read_prices(settings: Settings) -> tuple[list[dict[str, Any]], PriceBook]:
@@ -183,6 +212,25 @@ def read_prices(settings: Settings) -> tuple[list[dict[str, Any]], PriceBook]:
             )
         )
     return entries_of(document), book
+
+
+def _deposits(
+    settings: Settings, ledger: Ledger, mints: Mints, seed: Seed, store: Store, guard: Guard
+) -> Deposits:
+    return open_deposits(
+        ledger,
+        mints,
+        seed,
+        store.history,
+        _taking(settings),
+        guard,
+        find_dead=known_dead(store),
+    )
+
+
+def _keys(settings: Settings, ledger: Ledger, store: Store, seed: Seed) -> Keys:
+    cost = Msat(settings.child_key_cost_msat)
+    return Keys(ledger, store, Addresses(seed.subkey), cost)
 
 
 def _taking(settings: Settings) -> Taking:

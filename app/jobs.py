@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 LEASE = "back-office"
 LEASE_LOOK_S = 2.0
 KEEP_EVERY_S = 5.0
+RENEW_EVERY_S = 2.0
 THREADS = 4
 
 
@@ -43,7 +44,8 @@ class Job:
 class BackOffice:
     """Runs the jobs of the house while it holds the lease; a second one waits for it.
 
-    Each run is `watched` under the name of its job.
+    Each run is `watched` under the name of its job. `renewed` returns the jobs that there are
+    from now on, `None` while they are the same; what runs just then ends as it began.
     """
 
     def __init__(
@@ -51,10 +53,12 @@ class BackOffice:
         jobs: Iterable[Job],
         locks: Locks,
         watched: Callable[[str], AbstractContextManager[None]] = lambda _name: nullcontext(),
+        renewed: Callable[[], Iterable[Job] | None] = lambda: None,
     ) -> None:
         self._jobs = tuple(jobs)
         self._locks = locks
         self._watched = watched
+        self._renewed = renewed
         self._stopping = Event()
         self._scheduler = BlockingScheduler(
             executors={"default": ThreadPoolExecutor(THREADS)},
@@ -67,13 +71,12 @@ class BackOffice:
         if not self._has_lease_in_time():
             return
         logger.info("back office open with %d jobs", len(self._jobs))
-        for job in (*self._jobs, Job("lease", KEEP_EVERY_S, self._keep)):
-            self._scheduler.add_job(
-                partial(self._do, job),
-                IntervalTrigger(seconds=job.every_s, timezone=UTC),
-                id=job.name,
-                next_run_time=datetime.now(UTC),
-            )
+        own = (
+            Job("lease", KEEP_EVERY_S, self._keep),
+            Job("settings", RENEW_EVERY_S, self._renew),
+        )
+        for job in (*self._jobs, *own):
+            self._begin(job)
         self._scheduler.add_listener(_failed, EVENT_JOB_ERROR)
         self._scheduler.start()
 
@@ -82,6 +85,32 @@ class BackOffice:
         self._stopping.set()
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
+
+    def _begin(self, job: Job) -> None:
+        self._scheduler.add_job(
+            partial(self._do, job),
+            _every(job),
+            id=job.name,
+            next_run_time=datetime.now(UTC),
+        )
+
+    def _renew(self) -> None:
+        found = self._renewed()
+        if found is None:
+            return
+        jobs = tuple(found)
+        before_s = {job.name: job.every_s for job in self._jobs}
+        for name in before_s.keys() - {job.name for job in jobs}:
+            self._scheduler.remove_job(name)
+        for job in jobs:
+            if job.name not in before_s:
+                self._begin(job)
+                continue
+            # Its next time stays: what is done once a day is not done at every change.
+            self._scheduler.modify_job(job.name, func=partial(self._do, job))
+            if job.every_s != before_s[job.name]:
+                self._scheduler.reschedule_job(job.name, trigger=_every(job))
+        self._jobs = jobs
 
     def _do(self, job: Job) -> None:
         with self._watched(job.name):
@@ -105,6 +134,10 @@ class BackOffice:
         if not self._locks.keep():
             logger.error("the lease is lost: somebody else is the back office now")
             self.stop()
+
+
+def _every(job: Job) -> IntervalTrigger:
+    return IntervalTrigger(seconds=job.every_s, timezone=UTC)
 
 
 def _failed(event: JobExecutionEvent) -> None:

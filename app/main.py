@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import version
@@ -17,14 +18,16 @@ from app.cashier.opening import opener_of
 from app.cashier.quote import Quotes, Rates
 from app.cashier.sizing import TokenSizes
 from app.cashier.ticket import Tickets
-from app.environment import load_settings
+from app.changes import Changes
+from app.environment import SettingsError, load_settings
 from app.gateways.onion import find_onion_url
-from app.house import House, build, signing_key
+from app.house import House, build, renewed, signing_key
 from app.readiness import health_of
 from app.sealing.prove import Proofs
 from app.sealing.receipts import Receipts
 from app.selling import create_providers, create_roster
-from app.store.opening import open_store
+from app.store.errors import StoreError
+from app.store.opening import Store, open_store
 from app.store.seals import Seals
 from app.store.threads import beside_the_hub, in_groups, one_by_one
 from app.web import free, health, proof, receipts, statement
@@ -35,21 +38,38 @@ from app.web.bearer import Bearer
 from app.web.info import About
 from app.web.ratelimits import Limits, RealAddress
 from app.web.statement import Books
+from domain.errors import LedgerError
+from domain.ledger import Ledger
 from projections.invoices import find_invoice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from decimal import Decimal
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from flask import Flask
 
     from app.cashier.providers import Providers
     from app.gateways.mint.crypto import Seed
+    from app.sealing.sign import SigningKey
     from app.settings import Settings
     from app.store.locks import Locks
 
+logger = logging.getLogger(__name__)
+
 KEEP_EVERY_S = 5.0
+LOOK_AGAIN_S = 2.0
 API_KEYS = b"api keys"
+
+
+class Present:
+    """The doors of now: what has begun before they were renewed ends where it has begun."""
+
+    def __init__(self, app: WSGIApplication) -> None:
+        self.app = app
+
+    def serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        return self.app(environ, start_response)
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -57,6 +77,20 @@ def create_app(settings: Settings | None = None) -> Flask:
     house = build(settings or load_settings(), in_groups)
     house.locks.take(house.ledger.owner)
     gevent.spawn(_keep_alive, house.locks)
+    # A store of its own: a long statement must not delay what moves money.
+    told, _ = open_store(house.settings.database_url)
+    for store in (house.store, told):
+        # Else its pool of connections is ended by an interpreter that is no longer whole.
+        atexit.register(store.close)
+    app = _opened(house, told)
+    present = Present(app.wsgi_app)
+    app.wsgi_app = present.serve  # type: ignore[method-assign]  # how Flask documents it
+    gevent.spawn(_follow_settings, house, told, present)
+    return app
+
+
+def _opened(house: House, told: Store) -> Flask:
+    """Return the doors as the settings of now want them."""
     doors = _doors(house)
     app = create_web(doors)
     app.register_blueprint(health.blueprint(health_of(house)))
@@ -64,16 +98,11 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(proof.blueprint(Proofs(seals)))
     paths = house.settings.free_get_paths
     app.register_blueprint(free.blueprint(paths, doors.quotes.routes))
-    # A store of its own: a long statement must not delay what moves money.
-    told, _ = open_store(house.settings.database_url)
-    for store in (house.store, told):
-        # Else its pool of connections is ended by an interpreter that is no longer whole.
-        atexit.register(store.close)
     bearer = Bearer(house.deposits, house.store.account, house.store.key)
     log = Log(told.position, told.mapper.decode)
     books = Books(bearer, beside_the_hub(told), log.movement)
     app.register_blueprint(statement.blueprint(books))
-    key = signing_key(house.settings, house.seed)
+    key = signing_key(house.given, house.seed)
     written = Receipts(seals, key, house.store.mapper.decode)
     routes = receipts.blueprint(bearer, doors.tickets.account_of, written.of_request)
     app.register_blueprint(routes)
@@ -81,6 +110,19 @@ def create_app(settings: Settings | None = None) -> Flask:
         app.wsgi_app = RealAddress(app.wsgi_app, house.settings.trusted_proxies)  # type: ignore[method-assign]  # how Flask documents it
     shell.attach(app, create_auditor(house, told))
     return app
+
+
+def _follow_settings(house: House, told: Store, present: Present) -> None:
+    """Let the doors be as the settings of now want them, within seconds of a change."""
+    while True:
+        gevent.sleep(LOOK_AGAIN_S)
+        try:
+            if house.store.settings() != house.changed:
+                found = renewed(house)
+                present.app = _opened(found, told).wsgi_app
+                house = found
+        except (SettingsError, StoreError, LedgerError) as error:
+            logger.warning("settings are as they were: %s", error)
 
 
 @contextmanager
@@ -92,6 +134,16 @@ def open_providers(settings: Settings) -> Iterator[Providers]:
     finally:
         house.mints.close()
         house.store.close()
+
+
+@contextmanager
+def open_changes(settings: Settings) -> Iterator[Changes]:
+    """Build what changes settings while the house is open; raises `StoreError`."""
+    store, _ = open_store(settings.database_url)
+    try:
+        yield Changes(Ledger(one_by_one(store), owner="settings"), store, settings)
+    finally:
+        store.close()
 
 
 def _doors(house: House) -> Doors:
@@ -137,7 +189,7 @@ def _doors(house: House) -> Doors:
         donate=house.ledger.donate,
         check_address=house.addresses.read,
         token_fee_ppk=sizes.fee_ppk,
-        about=_about(settings, house.seed),
+        about=_about(settings, signing_key(house.given, house.seed), house.seed),
         key_secret=house.seed.subkey(API_KEYS),
         body_bytes_max=settings.body_bytes_max,
         body_timeout_s=settings.body_timeout_s,
@@ -155,7 +207,7 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-def _about(settings: Settings, seed: Seed) -> About:
+def _about(settings: Settings, key: SigningKey, seed: Seed) -> About:
     return About(
         name=settings.name,
         description=settings.description,
@@ -164,7 +216,7 @@ def _about(settings: Settings, seed: Seed) -> About:
         npub=settings.npub,
         http_url=settings.http_url,
         onion_url=settings.onion_url or find_onion_url(settings.onion_hostname_file),
-        verifier_key=str(signing_key(settings, seed).verifier),
+        verifier_key=str(key.verifier),
         pubkey=opener_of(seed).pubkey,
         child_key_cost_msat=settings.child_key_cost_msat,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
@@ -18,7 +19,7 @@ from app.environment import SettingsError
 from app.figures import Figures
 from app.gateways.errors import RefusedError
 from app.gateways.exchange import Exchange
-from app.house import House, build, signing_key
+from app.house import House, build, renewed, signing_key
 from app.jobs import BackOffice, Job
 from app.sealing.sign import Sealing
 from app.selling import create_providers
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from app.gateways.mint.crypto import Seed
     from app.settings import Settings
 
+logger = logging.getLogger(__name__)
+
 CONNECT_TIMEOUT_S = 20.0
 FOLLOW_EVERY_S = 2.0
 MEASURE_EVERY_S = 10.0
@@ -55,6 +58,39 @@ def create_back_office(settings: Settings) -> BackOffice:
     """Return the back office; it begins to work when it is run."""
     house = build(settings, one_by_one)
     house.locks.take(house.ledger.owner)
+    # A store of its own: following writes long pages, and must not delay what moves money.
+    followed, _ = open_store(settings.database_url)
+    sealing = create_sealing(settings, house.seed)
+    plan = Plan(house, followed, sealing)
+    return BackOffice(plan.jobs(), house.locks, house.metrics.watched, plan.renewed)
+
+
+class Plan:
+    """The jobs as the settings of now want them."""
+
+    def __init__(self, house: House, followed: Store, sealing: Sealing) -> None:
+        self._house = house
+        self._followed = followed
+        self._sealing = sealing
+
+    def jobs(self) -> list[Job]:
+        return _jobs(self._house, self._followed, self._sealing)
+
+    def renewed(self) -> list[Job] | None:
+        """Return the jobs if a setting was changed, else `None`; raises `StoreError`."""
+        if self._house.store.settings() == self._house.changed:
+            return None
+        try:
+            house = renewed(self._house)
+        except SettingsError as error:
+            logger.warning("settings are as they were: %s", error)
+            return None
+        self._house = house
+        return self.jobs()
+
+
+def _jobs(house: House, followed: Store, sealing: Sealing) -> list[Job]:
+    settings = house.settings
     swaps = Swaps(house.ledger, house.mints, house.store, _tidiness(settings))
     recovery = Recovery(
         house.ledger,
@@ -65,9 +101,6 @@ def create_back_office(settings: Settings) -> BackOffice:
         others={SWAP: swaps.resume, PAYOUT: house.payouts.resume},
         stuck_after=timedelta(seconds=settings.stuck_after_s),
     )
-    # A store of its own: following writes long pages, and must not delay what moves money.
-    followed, _ = open_store(settings.database_url)
-    sealing = create_sealing(settings, house.seed)
     jobs = [
         Job("counters", COMPARE_EVERY_S, Probe(house.ledger, house.mints, house.store).run),
         Job("orphaned holds", settings.sweep_interval_s, recovery.release_orphans),
@@ -103,7 +136,7 @@ def create_back_office(settings: Settings) -> BackOffice:
         exchange = Exchange(_session(house))
         desk = RateDesk(house.ledger, exchange, house.store.rate)
         jobs.append(Job("rate", settings.rate_update_interval_s, desk.update))
-    return BackOffice(jobs, house.locks, house.metrics.watched)
+    return jobs
 
 
 def create_sealing(settings: Settings, seed: Seed) -> Sealing:

@@ -16,7 +16,7 @@ from app.cashier.providers import Providers, Shown
 from app.gateways.errors import GatewayError
 from app.gateways.mint.errors import SealError
 from app.store.errors import StoreError
-from app.terminal import who_is_here
+from app.terminal import columns, who_is_here
 from domain.errors import InvalidProviderError, LedgerError, PricingError
 from domain.model_list import read_models
 
@@ -88,10 +88,8 @@ def list_providers(opened: Opened, *, as_json: bool) -> None:
         click.echo(json.dumps([asdict(shown) for shown in found], indent=2))
         return
     rows = [HEAD, *(_cells(shown) for shown in found)]
-    widths = [max(len(row[place]) for row in rows) for place in range(len(HEAD))]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        click.echo("  ".join(cells).rstrip())
+    for line in columns(rows):
+        click.echo(line)
 
 
 @click.command()

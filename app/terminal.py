@@ -13,7 +13,7 @@ from app.store.errors import StoreError
 from app.store.opening import SQLITE, Store, open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 database_option = click.option(
     "--database-url",
@@ -45,6 +45,19 @@ def who_is_here() -> str:
     except (KeyError, OSError):
         user = "somebody"
     return f"{user} on the command line"[:100]
+
+
+def columns(rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Yield the lines of a table whose columns are as wide as their widest cell.
+
+    >>> list(columns([("a", "b"), ("long", "")]))
+    ['a     b', 'long']
+    """
+    lines = list(rows)
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        yield "  ".join(cells).rstrip()
 
 
 class Progress:

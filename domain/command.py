@@ -47,6 +47,7 @@ class Needs:
     reconciled: set[str] = field(default_factory=set)
     providers: set[str] = field(default_factory=set)
     operators: set[str] = field(default_factory=set)
+    settings: set[str] = field(default_factory=set)
     ys: set[str] = field(default_factory=set)
     exposures: set[str] = field(default_factory=set)
     totals: bool = False

@@ -34,6 +34,8 @@ LedgerError
 ├── ProviderChangedError         a provider is not any more as it was when a change was wanted
 ├── OperatorChangedError         the same of an operator
 ├── InvalidOperatorError         something of an operator makes no sense (carries its field)
+├── SettingMovedError            a setting is not any more as it was when a change was wanted
+├── InvalidSettingError          a change of a setting makes no sense (carries its name)
 ├── PricingError                 a price list, a price or a bound of a request is senseless
 │   ├── UnknownModelError        the price list has no such model
 │   ├── InvalidProviderError     something of a provider makes no sense (carries its field)
@@ -278,6 +280,22 @@ class InvalidOperatorError(LedgerError):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(f"{field} {message}")
         self.field = field
+
+
+class SettingMovedError(LedgerError):
+    """A setting is not any more as it was when its change was wanted; look at it again."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name[:60].upper()} was changed meanwhile; look at it again.")
+        self.name = name
+
+
+class InvalidSettingError(LedgerError):
+    """A change of a setting makes no sense; `name` is whose."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(f"{name[:60].upper()} {message}")
+        self.name = name
 
 
 class CountersMovedError(LedgerError):

@@ -103,6 +103,15 @@ class ReconciledRow(NamedTuple):
     at: datetime
 
 
+class SettingRow(NamedTuple):
+    """What a setting was changed to, by whom and when; no value: as the environment says."""
+
+    version: int
+    value: str | None
+    who: str
+    at: datetime
+
+
 class LockedRow(NamedTuple):
     """A proof locked to us that was shown before, by the token it came in.
 
@@ -184,6 +193,7 @@ class GuardRows:
         self.exposures: Table[str, ExposureRow] = Table(tracked=tracked)
         self.providers: Table[str, ProviderRow] = Table(tracked=tracked)
         self.operators: Table[str, OperatorRow] = Table(tracked=tracked)
+        self.settings: Table[str, SettingRow] = Table(tracked=tracked)
         self._elsewhere = Totals({}, {})
 
     def see_totals(self, totals: Totals) -> None:

@@ -57,6 +57,11 @@ def reconciliation_of(mint: str) -> UUID:
     return uuid5(NAMESPACE, "reconciled:" + mint)
 
 
+def setting_of(name: str) -> UUID:
+    """Return the movement that tells what a setting was changed to, and by whom."""
+    return uuid5(NAMESPACE, "setting:" + name)
+
+
 def prices_of_version(version: str) -> UUID:
     """Return the movement that records a price list."""
     return uuid5(NAMESPACE, "prices:" + version)

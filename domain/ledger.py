@@ -59,6 +59,7 @@ from domain.refund import (
     Redraft,
     Start,
 )
+from domain.setting import ChangeSetting, SettingChanged
 
 E = TypeVar("E")
 
@@ -319,6 +320,10 @@ class Ledger(InvoiceLedger, OwnLedger):
     def change_operator(self, change: Command) -> Entry:
         """Record a `Change` of an operator, or what one did, and raise what it raises."""
         return self._record(change)
+
+    def change_setting(self, change: ChangeSetting) -> SettingChanged:
+        """Record a change of a setting, and raise what it raises."""
+        return expect(self._record(change), SettingChanged)
 
     def adopt_prices(self, version: str, document: Mapping[str, Any]) -> PricesAdopted:
         """Record a price list whole, once for ever."""

@@ -55,6 +55,7 @@ from domain.rate import RateObserved
 from domain.reclaim import Recalled, SweepStarted, Swept
 from domain.reconcile import Reconciled
 from domain.refund import Cancelled, Collected, Issued, Redrafted, Started
+from domain.setting import SettingChanged
 from domain.swap import SwapDone, SwapRedrafted, SwapStarted
 
 NAMES_MAX = 50_000
@@ -292,6 +293,7 @@ _POSTINGS: Mapping[type[Event], Callable[[Any], list[Posting]]] = {
     OperatorSignedOut: _nothing,
     OperatorRemoved: _nothing,
     OperatorActed: _nothing,
+    SettingChanged: _nothing,
     Reconciled: _nothing,
     InstantCredited: _credited_at_once,
     InstantLost: _lost,

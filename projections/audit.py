@@ -11,6 +11,7 @@ from domain.errors import LedgerBrokenError, LedgerError
 from domain.foreign import ForeignRefused
 from domain.guards import DEPOSIT, INVOICE, GuardRows
 from domain.hold import Charged, Held, Metered, Released, Terms
+from domain.identity import setting_of
 from domain.invoice import InvoiceCredited, InvoiceLapsed, InvoiceOpened, InvoicePlanned
 from domain.keyset import KeysetAdvanced
 from domain.lost import ProofsLost
@@ -19,6 +20,7 @@ from domain.prices import PricesAdopted
 from domain.pricing import MsatPerUsd, PriceBook, Tariffs
 from domain.reconcile import Reconciled
 from domain.refund import Started
+from domain.setting import SettingChanged
 from domain.swap import SwapStarted
 from projections.audit_foreign import FOREIGN_FOLLOWS, REFUSED, ForeignAudit, ForeignEvent
 from projections.audit_instant import INSTANT_FOLLOWS, InstantAudit, InstantEvent
@@ -178,6 +180,10 @@ class Auditor:
         elif isinstance(event, Reconciled):
             row = self.rows.reconciled.get(event.mint)
             demand(version == (row.version + 1 if row else 1), f"is version {version}")
+        elif isinstance(event, SettingChanged):
+            changed = self.rows.settings.get(event.name)
+            demand(stream == setting_of(event.name), "changes a setting of another name")
+            demand(version == (changed.version if changed else 0) + 1, f"is version {version}")
         elif isinstance(event, ProofsLost):
             demand(version == 1, f"begins with version {version}")
             demand_inputs(self.rows, event.mint, event.unit, event.proofs)

@@ -21,6 +21,7 @@ TABLES = (
     "reconciled",
     "providers",
     "operators",
+    "settings",
     "ys",
     "exposures",
 )

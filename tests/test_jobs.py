@@ -142,6 +142,57 @@ def test_a_job_never_runs_twice_at_the_same_time(
     assert set(most) == {1}
 
 
+def test_jobs_are_others_when_the_settings_are(
+    new_locks: Callable[[], Locks], run: Callable[[BackOffice], Running]
+) -> None:
+    done: list[str] = []
+
+    def jobs(mark: str, *more: Job) -> list[Job]:
+        return [Job("kept", SOON_S, lambda: done.append(mark)), *more]
+
+    news = [jobs("new", Job("added", SOON_S, lambda: done.append("added")))]
+    gone = Job("gone", SOON_S, lambda: done.append("gone"))
+    run(
+        BackOffice(
+            jobs("old", gone),
+            new_locks(),
+            renewed=lambda: news.pop() if news and "old" in done and "gone" in done else None,
+        )
+    )
+
+    wait_for(lambda: "new" in done and "added" in done)
+
+    so_far = len(done)
+    wait_for(lambda: done[so_far:].count("new") >= 3)
+    assert set(done[so_far + 1 :]) == {"new", "added"}
+
+
+def test_a_job_keeps_its_next_time_unless_it_is_done_more_often_now(
+    new_locks: Callable[[], Locks], run: Callable[[BackOffice], Running]
+) -> None:
+    done: list[str] = []
+
+    def jobs(soon_s: float) -> list[Job]:
+        return [
+            Job("daily", 86_400, lambda: done.append("daily")),
+            Job("changed", soon_s, lambda: done.append("changed")),
+        ]
+
+    news = [jobs(SOON_S)]
+    both = {"daily", "changed"}
+    run(
+        BackOffice(
+            jobs(86_400),
+            new_locks(),
+            renewed=lambda: news.pop() if news and set(done) == both else None,
+        )
+    )
+
+    wait_for(lambda: done.count("changed") >= 3)
+
+    assert done.count("daily") == 1
+
+
 def test_a_second_back_office_waits_for_the_first_ones_lease(
     new_locks: Callable[[], Locks], run: Callable[[BackOffice], Running]
 ) -> None:

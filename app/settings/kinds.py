@@ -34,6 +34,13 @@ Several = Annotated[tuple[T, ...], NoDecode, BeforeValidator(_split)]
 """Several values in one variable, with commas between them."""
 
 
+class Changing:
+    """Marks a setting that may also be changed while the house is open, by an event."""
+
+
+Live = Annotated[T, Changing()]
+
+
 class Group(BaseSettings):
     """Settings that belong together: its docstring is their heading in `.env.example`."""
 
@@ -45,6 +52,11 @@ class Group(BaseSettings):
         hide_input_in_errors=True,
         use_attribute_docstrings=True,
     )
+
+
+def may_change(info: FieldInfo) -> bool:
+    """Tell whether a setting may also be changed while the house is open."""
+    return any(isinstance(mark, Changing) for mark in info.metadata)
 
 
 def names_of(group: type[Group]) -> dict[str, FieldInfo]:

@@ -7,7 +7,7 @@ from decimal import Decimal
 from mnemonic import Mnemonic
 from pydantic import Field, SecretStr, field_validator
 
-from app.settings.kinds import Group, HostAndPort, Sats, Seconds, Several
+from app.settings.kinds import Group, HostAndPort, Live, Sats, Seconds, Several
 from app.urls import is_loopback, is_onion, normalised_url
 
 SEED_WORDS = (12, 15, 18, 21, 24)
@@ -35,18 +35,18 @@ class Money(Group):
     postgresql://user:password@host/name; a standby is named beside its primary, with a comma.
     Several hosts need PostgreSQL."""
 
-    instant_max_sat: int = Field(default=0, ge=0, le=100_000_000)
+    instant_max_sat: Live[int] = Field(default=0, ge=0, le=100_000_000)
     """How much of tokens locked to this house's key is credited for each mint before they are
     swapped, in sat: no request waits for a mint then. 0 swaps first, as all other tokens."""
 
-    foreign_mints: str = "off"
+    foreign_mints: Live[str] = "off"
     """Whether tokens of other mints are taken too: off, any, or URLs with commas between them.
     Such a token is melted at its mint into an invoice of ours; what arrives is credited."""
 
-    foreign_fee_max_percent: int = Field(default=5, ge=0, le=50)
+    foreign_fee_max_percent: Live[int] = Field(default=5, ge=0, le=50)
     """How much of a foreign token both mints and Lightning may cost, in percent."""
 
-    foreign_max_sat: int = Field(default=100_000, ge=1, le=100_000_000)
+    foreign_max_sat: Live[int] = Field(default=100_000, ge=1, le=100_000_000)
     """The largest foreign token that is taken, in sat."""
 
     mint_timeout_s: Seconds = 30
@@ -55,22 +55,22 @@ class Money(Group):
     mint_requests_max: int = Field(default=8, ge=1, le=1000)
     """How many requests each process makes of one mint at a time; four times as many wait."""
 
-    refund_processing_interval: int = Field(default=3600, ge=0, le=31_536_000)
+    refund_processing_interval: Live[int] = Field(default=3600, ge=0, le=31_536_000)
     """How often the back office refunds what is left on keys that have expired, in seconds; 0
     for never."""
 
-    child_key_cost_msat: int = Field(default=0, ge=0, le=1_000_000_000)
+    child_key_cost_msat: Live[int] = Field(default=0, ge=0, le=1_000_000_000)
     """What a child key costs, in thousandths of a satoshi."""
 
-    uncollected_token_days: int = Field(default=90, ge=0, le=36_500)
+    uncollected_token_days: Live[int] = Field(default=90, ge=0, le=36_500)
     """After how many days a refund token that nobody has collected is swapped back. Its worth,
     less the mint's fee, is its account's again and can be refunded for ever; 0 for never."""
 
-    proofs_per_amount_max: int = Field(default=25, ge=0, le=10_000)
+    proofs_per_amount_max: Live[int] = Field(default=25, ge=0, le=10_000)
     """How many unspent proofs of one amount the house keeps before it swaps them for fewer; 0
     for any number."""
 
-    tidy_fee_max: Sats = Decimal(20)
+    tidy_fee_max: Live[Sats] = Decimal(20)
     """What the house may spend a day on mints' fees, in sat, to swap small proofs for fewer and
     those of keysets that are no longer in use for new ones."""
 
@@ -78,13 +78,13 @@ class Money(Group):
     """The Lightning address or LNURL that what the house has earned is sent to: only what is
     owed to nobody. Without it nothing is sent."""
 
-    minimum_payout: Sats = Decimal(210)
+    minimum_payout: Live[Sats] = Decimal(210)
     """From how many sat on, at one mint, what was earned is sent."""
 
-    maximum_payout: Sats = Decimal(1_000_000)
+    maximum_payout: Live[Sats] = Decimal(1_000_000)
     """How many sat are sent at most in one payment, fees included."""
 
-    payout_interval_s: Seconds = 900
+    payout_interval_s: Live[Seconds] = 900
     """How often the back office looks whether there is something to send, in seconds."""
 
     guard_allow: Several[HostAndPort] = ()

@@ -7,16 +7,18 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.settings.kinds import Count, Group, Seconds, Several, Url
+from app.settings.kinds import Count, Group, Live, Seconds, Several, Url
 
 
 class Serving(Group):
     """How the house is reached, and how much it takes on."""
 
-    name: str = "Tallystick"
+    name: Live[str] = "Tallystick"
     """The name of this house, as /v1/info tells it."""
 
-    description: str = "An OpenAI-compatible API, paid request by request with Cashu ecash"
+    description: Live[str] = (
+        "An OpenAI-compatible API, paid request by request with Cashu ecash"
+    )
     """What this house sells, in one sentence, as /v1/info tells it."""
 
     npub: (
@@ -61,16 +63,16 @@ class Serving(Group):
     send_timeout_s: Seconds = 60
     """After how many seconds a client that takes none of its answer has gone."""
 
-    rate_limit_rpm: Count = 0
+    rate_limit_rpm: Live[Count] = 0
     """How many requests a minute each key may make of each worker; 0 for any number."""
 
-    rate_limit_tpm: Count = 0
+    rate_limit_tpm: Live[Count] = 0
     """The same for tokens, read and written."""
 
-    rate_limit_concurrent: Count = 0
+    rate_limit_concurrent: Live[Count] = 0
     """How many requests each key may have in progress in each worker; 0 for any number."""
 
-    rate_limit_create_rpm: Count = 0
+    rate_limit_create_rpm: Live[Count] = 0
     """How many accounts and invoices a minute each address may ask each worker for, without
     being known; 0 for any number."""
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from app.settings.kinds import Group, Seconds, Url
+from app.settings.kinds import Group, Live, Seconds, Url
 
 ADMIN_PASSWORD_LENGTH_MIN = 12
 WEBHOOK_SECRET_LENGTH_MIN = 16
@@ -32,16 +32,16 @@ class Watching(Group):
     """What those posts are signed with (HMAC-SHA256): a long random text that the receiver has
     too. Needed with WEBHOOK_URL."""
 
-    sweep_interval_s: Seconds = 10
+    sweep_interval_s: Live[Seconds] = 10
     """How often the back office looks for unfinished movements, in seconds."""
 
-    refund_check_interval_s: Seconds = 60
+    refund_check_interval_s: Live[Seconds] = 60
     """How often the back office asks whether refund tokens were collected, in seconds."""
 
-    reconcile_interval_s: Seconds = 3600
+    reconcile_interval_s: Live[Seconds] = 3600
     """How often the back office compares the books with what the mints say, in seconds."""
 
-    stuck_after_s: Seconds = 3600
+    stuck_after_s: Live[Seconds] = 3600
     """After how many seconds a movement that a mint does not answer for is called stuck."""
 
     @field_validator("log_level", mode="before")

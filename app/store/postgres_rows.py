@@ -20,6 +20,7 @@ from app.store.tables import (
     PROOF,
     PROVIDER,
     RECONCILED,
+    SETTING,
     TOTALS,
     totals_of,
 )
@@ -79,6 +80,7 @@ READ = {
         (RECONCILED, ""),
         (PROVIDER, ""),
         (OPERATOR, ""),
+        (SETTING, ""),
         (LOCKED_PROOF, ""),
         (EXPOSURE, ""),
     )
@@ -113,6 +115,7 @@ def load(db: psycopg.Connection[tuple[Any, ...]], commands: Sequence[Command]) -
         (RECONCILED, needs.reconciled),
         (PROVIDER, needs.providers),
         (OPERATOR, needs.operators),
+        (SETTING, needs.settings),
         (LOCKED_PROOF, needs.ys),
         (EXPOSURE, needs.exposures),
     )
@@ -182,6 +185,7 @@ def _numbers(needs: Needs) -> list[int]:
     names = {*needs.keysets, *(f"{mint} {unit}" for mint, unit in needs.purses)}
     names |= {f"provider {name}" for name in needs.providers}
     names |= {f"operator {name}" for name in needs.operators}
+    names |= {f"setting {name}" for name in needs.settings}
     # What a mint's locked tokens have come to is one number, and each proof counts once.
     names |= {f"instant {mint}" for mint in needs.exposures}
     if needs.totals or needs.surplus:

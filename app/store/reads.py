@@ -23,6 +23,7 @@ from app.store.tables import (
     PROOF,
     PROVIDER,
     RECONCILED,
+    SETTING,
     TOTALS,
     totals_of,
 )
@@ -40,6 +41,7 @@ from domain.guards import (
     ProofRow,
     RateRow,
     ReconciledRow,
+    SettingRow,
     Totals,
 )
 from projections.usage import read_total
@@ -250,6 +252,10 @@ class Reads(ABC):
     def operators(self) -> dict[str, OperatorRow]:
         """Return every operator there is, by name."""
         return dict(self._rows(OPERATOR, "ORDER BY name"))
+
+    def settings(self) -> dict[str, SettingRow]:
+        """Return every setting that was ever changed while the house was open, by name."""
+        return dict(self._rows(SETTING, "ORDER BY name"))
 
     def proofs_of(self, movement: UUID) -> dict[ProofKey, ProofRow]:
         """Return the proofs that a movement has set aside or issued."""

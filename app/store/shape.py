@@ -34,6 +34,7 @@ MAY_BE_UNKNOWN = (
     "limit_msat",
     "valid_until",
     "expires_at",
+    "set_to",
 )
 
 

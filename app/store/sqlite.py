@@ -35,6 +35,7 @@ from app.store.tables import (
     PROOF,
     PROVIDER,
     RECONCILED,
+    SETTING,
     TOTALS,
     totals_of,
     write_lines,
@@ -342,6 +343,7 @@ def _load(db: sqlite3.Connection, commands: Sequence[Command]) -> GuardRows:
     _load_keys(db, rows, KEYSET_COUNTER, needs.keysets, known)
     _load_keys(db, rows, PROVIDER, needs.providers, known)
     _load_keys(db, rows, OPERATOR, needs.operators, known)
+    _load_keys(db, rows, SETTING, needs.settings, known)
     _load_keys(db, rows, LOCKED_PROOF, needs.ys, known)
     _load_keys(db, rows, EXPOSURE, needs.exposures, known)
     for mint, unit in needs.purses:
@@ -363,8 +365,7 @@ def _load_keys(
     keys: Iterable[str],
     known: Identities,
 ) -> None:
-    wanted = list(keys)
-    if wanted:
+    if wanted := list(keys):
         found = db.execute(READ[table.name], (msgspec.json.encode(wanted).decode(),))
         identify = known.__getitem__
         table.of(rows).rows.update([table.build(row, identify) for row in found])

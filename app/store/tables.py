@@ -23,6 +23,7 @@ from domain.guards import (
     ProofRow,
     RateRow,
     ReconciledRow,
+    SettingRow,
     Totals,
 )
 from domain.msat import MSAT_PER_UNIT
@@ -257,6 +258,17 @@ PROVIDER = GuardTable(
         ),
     ),
 )
+SETTING = GuardTable(
+    "setting",
+    "settings",
+    1,
+    (("name", "text"), ("version", "int"), ("set_to", "text"), ("who", "text"), ("at", "time")),
+    lambda key, row: (key, *row[:3], row[3].isoformat()),
+    lambda values, _identify=_uuid: (
+        values[0],
+        SettingRow(values[1], values[2], values[3], _time(values[4])),
+    ),
+)
 
 OPERATOR = GuardTable(
     "operator",
@@ -298,6 +310,7 @@ GUARD_TABLES = (
     RECONCILED,
     PROVIDER,
     OPERATOR,
+    SETTING,
     LOCKED_PROOF,
     EXPOSURE,
 )

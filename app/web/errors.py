@@ -205,6 +205,8 @@ LEDGER: Mapping[type[Exception], Rule] = {
     ledger.ProviderChangedError: INTERNAL,
     ledger.OperatorChangedError: INTERNAL,
     ledger.InvalidOperatorError: INTERNAL,
+    ledger.SettingMovedError: INTERNAL,
+    ledger.InvalidSettingError: INTERNAL,
     ledger.UnknownTopicError: INTERNAL,
     ledger.LedgerBrokenError: INTERNAL,
     AskTheLogError: INTERNAL,

@@ -136,6 +136,7 @@ MOVED_MSAT = {
     "operator.signed_out": [],
     "operator.removed": [],
     "operator.acted": [],
+    "setting.changed": [],
     "mint.reconciled": [],
 }
 MOVED_BEFORE_MSAT = {"refund.cancelled": [60_000]}

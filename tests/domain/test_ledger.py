@@ -8,11 +8,12 @@ from domain.catalogue import Provider
 from domain.deposit import Credited, Received, Refused, Replanned
 from domain.errors import LedgerError, MovementEndedError
 from domain.guards import GuardRows
-from domain.identity import prices_of_version
+from domain.identity import prices_of_version, setting_of
 from domain.ledger import Ledger
 from domain.msat import Msat
 from domain.provider import ListModels, RemoveProvider, SetProvider
 from domain.refund import Collected, Issued, Redrafted, Started
+from domain.setting import ChangeSetting
 from tests.domain.given import (
     ALICE,
     KEYSET,
@@ -168,6 +169,15 @@ def test_a_provider_is_set_up_listed_and_removed(ledger: Ledger, notebook: Noteb
     assert there is not None
     assert there.models == (model,)
     assert notebook.rows.providers.get("a") is None
+
+
+def test_a_setting_is_changed_while_the_house_is_open(
+    ledger: Ledger, notebook: Notebook
+) -> None:
+    changed = ledger.change_setting(ChangeSetting("name", 0, "My house", "me"))
+
+    assert changed.value == "My house"
+    assert notebook.entries[-1].stream == setting_of("name")
 
 
 def test_an_answer_of_another_kind_is_never_taken_for_the_one_asked_for() -> None:

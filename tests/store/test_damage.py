@@ -50,6 +50,7 @@ def worked(place: Place) -> Store:
         ("UPDATE newest_rate SET btc_usd = '1'", "rates"),
         ("UPDATE provider SET models = '[]'", "providers"),
         ("UPDATE operator SET scopes = '[\"withdraw\"]'", "operators"),
+        ("UPDATE setting SET set_to = NULL", "settings"),
     ],
 )
 def test_a_guard_row_that_differs_is_named(

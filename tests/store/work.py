@@ -17,6 +17,7 @@ from domain.operators import NoteAct, SetOperator
 from domain.provider import ListModels, SetProvider
 from domain.purse import Purse, split
 from domain.refund import Issued, Started
+from domain.setting import ChangeSetting
 from projections.follow import verify
 from projections.guard import TABLES
 from tests.domain.given import KEYSET, MINT, TERMS, USAGE, signed
@@ -103,6 +104,12 @@ def add_operator(ledger: Ledger) -> None:
     ledger.change_operator(NoteAct(uuid4(), name, "exported"))
 
 
+def changes_of(store: Store, name: str) -> int:
+    """Return how often a setting was changed."""
+    row = store.settings().get(name)
+    return row.version if row else 0
+
+
 def a_day(store: Store, account_id: UUID) -> None:
     """A deposit, requests served and running, a child key, tokens out and on their way."""
     ledger = ledger_on(store)
@@ -119,6 +126,8 @@ def a_day(store: Store, account_id: UUID) -> None:
     ledger.observe_rate(uuid4(), "50000", ("a",))
     add_provider(ledger)
     add_operator(ledger)
+    version = changes_of(store, "name")
+    ledger.change_setting(ChangeSetting("name", version, "My house", "me"))
 
 
 def tables(rows: GuardRows) -> dict[str, object]:
