@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from app import accounts, admin_verbs, backup, provider_verbs, setting_verbs
+from app import accounts, admin_verbs, backup, erasing, provider_verbs, setting_verbs
 from app.accounts import layout_option
 from app.auditing import first_password, open_operators
 from app.environment import SettingsError, load_settings
@@ -36,6 +36,7 @@ from app.sealing.check import check as check_seals
 from app.sealing.check import verifies
 from app.sealing.prove import NotSealedError, Proofs
 from app.sealing.sign import follow as follow_seals
+from app.store.data_keys import DataKeys
 from app.store.errors import StoreError
 from app.store.seals import Seals
 from app.terminal import Progress, database_option, open_store_or_exit
@@ -118,17 +119,18 @@ def verify(database_url: str, key: str | None) -> None:
     Works while the service runs.
     """
     set_up_logs("WARNING")
-    store = open_store_or_exit(database_url, is_there=True)
     public = _public_key(key) if key else None
-    with Progress("compared") as progress:
-        difference = check_seals(Seals(store), progress, public)
-    if difference is None:
-        with Progress("verified") as progress:
-            difference = verify_log(store, progress)
+    with closing(open_store_or_exit(database_url, is_there=True)) as store:
+        with Progress("compared") as progress:
+            difference = check_seals(Seals(store), progress, public)
+        if difference is None:
+            with Progress("verified") as progress:
+                difference = verify_log(store, progress)
+        head = store.head()
     if difference is not None:
         click.echo(f"DIFFERENCE: {difference}", err=True)
         sys.exit(1)
-    click.echo(f"The log holds up to position {store.head()}: 0 differences.")
+    click.echo(f"The log holds up to position {head}: 0 differences.")
 
 
 @main.command()
@@ -139,13 +141,14 @@ def rebuild(database_url: str) -> None:
     Works while the service runs; writers wait only while the rows are swapped.
     """
     set_up_logs("WARNING")
-    store = open_store_or_exit(database_url, is_there=True)
-    with Progress("read") as progress:
-        rebuild_projections(store, [sheet.name for sheet in SHEETS], progress)
-    seals = Seals(store)
-    seals.forget()
-    follow_seals(seals)
-    click.echo(f"Every projection was made again from {store.head()} positions.")
+    with closing(open_store_or_exit(database_url, is_there=True)) as store:
+        with Progress("read") as progress:
+            rebuild_projections(store, [sheet.name for sheet in SHEETS], progress)
+        DataKeys(store).shred()
+        seals = Seals(store)
+        seals.forget()
+        follow_seals(seals)
+        click.echo(f"Every projection was made again from {store.head()} positions.")
 
 
 @main.command()
@@ -216,12 +219,12 @@ def prove(position: int, database_url: str) -> None:
 
     The proof and the event's line of an export are all that tools/verify_ledger.py needs.
     """
-    proofs = Proofs(Seals(open_store_or_exit(database_url, is_there=True)))
-    try:
-        click.echo(proofs.inclusion(position).text(), nl=False)
-    except NotSealedError as error:
-        message = f"no checkpoint covers an event at position {position}"
-        raise click.ClickException(message) from error
+    with closing(open_store_or_exit(database_url, is_there=True)) as store:
+        try:
+            click.echo(Proofs(Seals(store)).inclusion(position).text(), nl=False)
+        except NotSealedError as error:
+            message = f"no checkpoint covers an event at position {position}"
+            raise click.ClickException(message) from error
 
 
 @main.command("verify-receipt")
@@ -363,7 +366,7 @@ def _settings() -> Settings:
         raise click.ClickException(str(error)) from error
 
 
-for verb in (*accounts.VERBS, *backup.VERBS, seed_sample):
+for verb in (*accounts.VERBS, *backup.VERBS, *erasing.VERBS, seed_sample):
     main.add_command(verb)
 for verb in admin_verbs.VERBS:
     admin.add_command(verb)

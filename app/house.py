@@ -11,11 +11,12 @@ from uuid import uuid4
 
 from app.cashier.dead import known_dead
 from app.cashier.invoice import Invoices
-from app.cashier.keys import Addresses, Keys
+from app.cashier.keys import Keys
 from app.cashier.offers import Offers
 from app.cashier.opening import Taking, open_batches, open_deposits, quote_key
 from app.cashier.payout import Payouts
 from app.cashier.refund import Refunds
+from app.cashier.vault import Addresses, Destinations, Vault
 from app.changes import present
 from app.environment import SettingsError
 from app.gateways.guarded import Fetch, Guard
@@ -23,11 +24,11 @@ from app.gateways.lnurl import LightningAddresses
 from app.gateways.mint.crypto import Seed
 from app.gateways.mint.gate import GateLimits
 from app.gateways.mint.mints import Mints
-from app.gateways.mint.seal import Sealer
 from app.gateways.way_out import WayOut
 from app.logs import set_up_logs
 from app.metrics import Metrics
 from app.sealing.sign import SigningKey
+from app.store.data_keys import DataKeys
 from app.store.opening import Store, open_store
 from domain.errors import PricingError
 from domain.ledger import Ledger
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from domain.pricing import PriceBook
 
 CHECKPOINTS = b"checkpoints"
-DESTINATIONS = b"destinations of payments"
 PROXY_TIMEOUT_S = 30.0
 """Tor finds a way to an onion service in seconds, and at times in many."""
 
@@ -111,7 +111,7 @@ def build(given: Settings, records: Callable[[Store], Record]) -> House:
         mints,
         addresses,
         Offers(mints, addresses, store),
-        Sealer(seed.subkey(DESTINATIONS)),
+        Destinations(_vault(seed, store)),
         store,
     )
     return House(
@@ -230,7 +230,11 @@ def _deposits(
 
 def _keys(settings: Settings, ledger: Ledger, store: Store, seed: Seed) -> Keys:
     cost = Msat(settings.child_key_cost_msat)
-    return Keys(ledger, store, Addresses(seed.subkey), cost)
+    return Keys(ledger, store, Addresses(_vault(seed, store)), cost)
+
+
+def _vault(seed: Seed, store: Store) -> Vault:
+    return Vault(seed.subkey, DataKeys(store))
 
 
 def _taking(settings: Settings) -> Taking:

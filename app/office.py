@@ -23,6 +23,7 @@ from app.house import House, build, renewed, signing_key
 from app.jobs import BackOffice, Job
 from app.sealing.sign import Sealing
 from app.selling import create_providers
+from app.store.data_keys import DataKeys
 from app.store.opening import Store, open_store
 from app.store.seals import Seals
 from app.store.threads import one_by_one
@@ -120,6 +121,7 @@ def _jobs(house: House, followed: Store, sealing: Sealing) -> list[Job]:
         Job("reconciliation", settings.reconcile_interval_s, _reconciliation(house).run),
         Job("checkpoint", SEAL_EVERY_S, sealing.seal),
         Job("comparison with what was signed", COMPARE_EVERY_S, sealing.compare),
+        Job("keys of erased accounts", SWEEP_EVERY_S, DataKeys(house.store).shred),
     ]
     if settings.refund_processing_interval:
         jobs.append(Job("expired keys", settings.refund_processing_interval, _expiry(house)))

@@ -36,7 +36,8 @@ class KeyRow(NamedTuple):
 
     What a child spends is its parent's money, and counts for both. `spent_msat` is of the
     window that began at `window_from`, `total_msat` and `requests` are of all times;
-    `salt` is what a child's key is derived from, worth nothing without the seed.
+    `salt` is what a child's key is derived from, worth nothing without the seed. `erased` is
+    1 for an account whose owner's names were erased: it may not be given new ones.
     """
 
     version: int
@@ -49,6 +50,7 @@ class KeyRow(NamedTuple):
     total_msat: int = 0
     requests: int = 0
     children: int = 0
+    erased: int = 0
 
 
 def window_of(rules: Rules, at: datetime) -> datetime | None:

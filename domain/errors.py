@@ -11,7 +11,8 @@ LedgerError
 │   ├── ChildKeyError            a child key cannot do what its parent can
 │   ├── ForeignKeyError          the key is no child of this account
 │   ├── UnknownChildError        no such child key was ever made
-│   └── TooManyKeysError         the account has as many child keys as it may have
+│   ├── TooManyKeysError         the account has as many child keys as it may have
+│   └── AccountErasedError       the account's names were erased, and it takes no new ones
 ├── OtherKeyError                a hold is of another key than was named (carries it)
 ├── UnknownHoldError             no such hold was ever made
 ├── HoldEndedError               the hold has ended otherwise (carries its end)
@@ -131,6 +132,10 @@ class UnknownChildError(KeyRefusedError):
 
 class TooManyKeysError(KeyRefusedError):
     """The account has as many child keys as it may have."""
+
+
+class AccountErasedError(KeyRefusedError):
+    """The names of this account were erased; it takes no new address, but gives refunds."""
 
 
 class OtherKeyError(LedgerError):

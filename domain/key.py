@@ -14,6 +14,7 @@ from msgspec import UNSET, UnsetType
 from domain.allowance import KeyRow, Rules, has_expired
 from domain.command import AskTheLogError, Needs
 from domain.errors import (
+    AccountErasedError,
     ChildKeyError,
     ForeignKeyError,
     KeyExpiredError,
@@ -147,7 +148,8 @@ class SetKey:
     """Change what binds the key of the account `by`, or of a child of it.
 
     An account may be bound before it has any money. Raises `UnknownChildError`,
-    `ForeignKeyError`, and `ChildKeyError` for a child that would bind itself.
+    `ForeignKeyError`, `ChildKeyError` for a child that would bind itself, and
+    `AccountErasedError` for an erased account that would get an address.
     """
 
     stream: UUID
@@ -165,6 +167,8 @@ class SetKey:
         elif row is not None and row.parent_id is not None:
             raise ChildKeyError
         rules = self.changes.of(row.rules if row else Rules())
+        if row is not None and row.erased and rules.refund_to:
+            raise AccountErasedError
         version = row.version + 1 if row else 1
         return Entry(self.stream, version, KeySet(at=at, by=self.by, rules=rules))
 

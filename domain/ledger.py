@@ -23,6 +23,7 @@ from domain.deposit import (
     Signed,
 )
 from domain.donation import Donate, Donated
+from domain.erasure import AccountErased, Erase
 from domain.errors import MovementEndedError, OtherKeyError
 from domain.event import Entry
 from domain.foreign_ledger import Record, expect
@@ -140,6 +141,13 @@ class Ledger(InvoiceLedger, OwnLedger):
     def reset_key(self, key_id: UUID, by: UUID) -> KeyReset:
         """Let a new window begin for a child of the account `by`; raises `KeyRefusedError`."""
         return expect(self._record(ResetKey(key_id, by)), KeyReset)
+
+    def erase(self, account_id: UUID, who: str) -> AccountErased:
+        """Record that what names an account's owner is erased; then its key is destroyed.
+
+        Raises `UnknownAccountError`, `ChildKeyError`.
+        """
+        return expect(self._record(Erase(account_id, who)), AccountErased)
 
     def donate(
         self, donation_id: UUID, account_id: UUID, amount: Msat | None = None

@@ -31,6 +31,7 @@ from uuid import UUID
 
 from domain.deposit import Credited, Received, Refused, Replanned
 from domain.donation import Donated
+from domain.erasure import AccountErased
 from domain.event import Event
 from domain.foreign import ForeignArrived, ForeignCredited, ForeignQuoted, ForeignRefused
 from domain.hold import Charged, Held, Released
@@ -283,6 +284,7 @@ _POSTINGS: Mapping[type[Event], Callable[[Any], list[Posting]]] = {
     KeyMade: _nothing,
     KeySet: _nothing,
     KeyReset: _nothing,
+    AccountErased: _nothing,
     Donated: _donated,
     RateObserved: _nothing,
     PricesAdopted: _nothing,

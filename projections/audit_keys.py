@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from domain.allowance import refusal
+from domain.erasure import AccountErased
 from domain.hold import counting
 from domain.key import KeyMade, KeyReset, KeySet
 from projections.check import demand
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from domain.guards import GuardRows
     from domain.hold import Held
 
-KeyEvent = KeyMade | KeySet | KeyReset
+KeyEvent = KeyMade | KeySet | KeyReset | AccountErased
 
 
 def check_key_hold(rows: GuardRows, event: Held, key_id: UUID) -> None:
@@ -40,6 +41,12 @@ def check_rules(rows: GuardRows, stream: UUID, version: int, event: KeyEvent) ->
         parent = rows.keys.get(event.parent_id)
         demand(row is None, "makes a key that is there")
         demand(parent is None or parent.parent_id is None, "makes a child of a child")
+    elif isinstance(event, AccountErased):
+        demand(row is None or row.parent_id is None, "erases a child")
+        demand(row is None or not row.erased, "erases what is erased")
     else:
         owner = row.parent_id if row and row.parent_id else stream
         demand(event.by == owner, "changes another account's key")
+        has_address = isinstance(event, KeySet) and bool(event.rules.refund_to)
+        is_erased = row is not None and bool(row.erased)
+        demand(not (has_address and is_erased), "gives an erased account an address")

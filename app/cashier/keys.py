@@ -1,18 +1,15 @@
-"""API keys at the counter: what binds them, children made and reset, addresses for refunds."""
+"""API keys at the counter: what binds them, children made and reset."""
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 from uuid import UUID, uuid5
 
 from msgspec import structs
 
-from app.gateways.mint.errors import SealError
-from app.gateways.mint.seal import Sealer
 from domain.allowance import Rules
-from domain.errors import ChildKeyError, RequestRepeatedError
+from domain.errors import AccountErasedError, ChildKeyError, RequestRepeatedError
 from domain.hold import Charged, Metered, Terms
 from domain.identity import hold_of_request
 from domain.key import Changes
@@ -21,6 +18,7 @@ from domain.msat import Msat
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from app.cashier.vault import Addresses
     from domain.allowance import KeyRow
     from domain.guards import AccountRow
     from domain.ledger import Ledger
@@ -68,35 +66,6 @@ class Books(Protocol):
     def children_of(self, account_id: UUID) -> list[tuple[UUID, KeyRow]]: ...
 
 
-class Addresses:
-    """Keeps addresses for refunds unreadable on disk; each account has a key of its own.
-
-    `subkey` yields the 32 bytes that the seed has for a name.
-    """
-
-    __slots__ = ("_subkey",)
-
-    def __init__(self, subkey: Callable[[bytes], bytes]) -> None:
-        self._subkey = subkey
-
-    def seal(self, account_id: UUID, address: str) -> str:
-        sealed = self._sealer(account_id).seal(address.encode(), account_id.bytes)
-        return b64encode(sealed).decode()
-
-    def open(self, account_id: UUID, sealed: str) -> str:
-        """Return an address, "" where there is none, or none that our seed can read."""
-        if not sealed:
-            return ""
-        try:
-            opened = self._sealer(account_id).open(b64decode(sealed), account_id.bytes)
-        except SealError:
-            return ""
-        return opened.decode()
-
-    def _sealer(self, account_id: UUID) -> Sealer:
-        return Sealer(self._subkey(b"refund address:" + account_id.bytes))
-
-
 class Keys:
     """Binds keys and makes children of them. A child costs `child_cost`."""
 
@@ -120,7 +89,8 @@ class Keys:
     def bind(self, spender: Spender, wanted: Wanted) -> None:
         """Let an account's own key be bound as it is `wanted`; what is so already is so.
 
-        Raises `ChildKeyError`, `UnknownAccountError`.
+        Raises `ChildKeyError`, `UnknownAccountError`, and `AccountErasedError` for an
+        address that an erased account would get.
         """
         if not wanted:
             return
@@ -131,6 +101,8 @@ class Keys:
         if wanted.refund_to not in {None, self._addresses.open(account_id, rules.refund_to)}:
             address = wanted.refund_to or ""
             sealed = self._addresses.seal(account_id, address) if address else ""
+            if address and not sealed:
+                raise AccountErasedError
             changes = structs.replace(changes, refund_to=sealed)
         if changes.of(rules) != rules:
             self._ledger.set_key(account_id, account_id, changes)

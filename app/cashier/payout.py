@@ -24,7 +24,6 @@ from app.gateways.errors import (
     MintUnknownError,
     RefusedError,
 )
-from app.gateways.mint.errors import SealError
 from app.gateways.mint.mints import UntrustedMintError
 from app.gateways.mint.wallet import REPLAN
 from app.gateways.mint.wire import QuoteState
@@ -41,9 +40,9 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from app.cashier.offers import Offers
+    from app.cashier.vault import Destinations
     from app.gateways.lnurl import LightningAddresses
     from app.gateways.mint.mints import Mints
-    from app.gateways.mint.seal import Sealer
     from app.gateways.mint.tokens import Proof
     from app.gateways.mint.wallet import Melted, Wallet
     from domain.deposit import Plan
@@ -101,7 +100,8 @@ class Payouts:
     """Pays Lightning addresses, once, for clients and for the owner of the house.
 
     What is set aside and whom it is for are recorded before the mint is asked; the address
-    is sealed. `on_its_way` is how long others wait who find a payment begun and unpaid.
+    is sealed under the account's own key, and not recorded at all if that was erased.
+    `on_its_way` is how long others wait who find a payment begun and unpaid.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Payouts:
         mints: Mints,
         addresses: LightningAddresses,
         offers: Offers,
-        sealer: Sealer,
+        destinations: Destinations,
         books: Books,
         pause: Callable[[float], None] = time.sleep,
         on_its_way: timedelta = ON_ITS_WAY,
@@ -119,7 +119,7 @@ class Payouts:
         self._mints = mints
         self._addresses = addresses
         self._offers = offers
-        self._sealer = sealer
+        self._destinations = destinations
         self._books = books
         self._pause = pause
         self._on_its_way = on_its_way
@@ -230,8 +230,8 @@ class Payouts:
 
     def _paid(self, payout_id: UUID, wish: Wish, who: str = "") -> Entry:
         """Record the payment and have it made; return its newest entry."""
-        address = wish.terms.recipient.address.encode()
-        destination = self._sealer.seal(address, payout_id.bytes)
+        address = wish.terms.recipient.address
+        destination = self._destinations.seal(wish.account_id, payout_id, address)
         start = partial(self._ledger.start_payout, payout_id, wish.account_id)
         entry, offer = self._offers.take(
             wish, lambda purse, offer: start(purse, offer, destination, who)
@@ -341,18 +341,11 @@ class Payouts:
         return Payout(
             entry.stream,
             status,
-            self._recipient(entry, payment),
+            self._destinations.open(payment.account_id, entry.stream, payment.destination),
             payment.unit,
             payment.amount,
             fee_msat,
         )
-
-    def _recipient(self, entry: Entry, payment: Payment) -> str:
-        try:
-            return self._sealer.open(payment.destination, entry.stream.bytes).decode()
-        except SealError:
-            # Begun under another seed; its money is the same.
-            return ""
 
 
 def has_ended(entry: Entry) -> bool:

@@ -32,6 +32,13 @@ def open_store(database_url: str) -> tuple[Store, Locks]:
     return store, locks
 
 
+def beside(store: Store) -> Store:
+    """Return another store on the same database, with connections of its own."""
+    if isinstance(store, SqliteStore):
+        return SqliteStore(store.path)
+    return PostgresStore(store.url)
+
+
 def _postgres(database_url: str) -> PostgresStore:
     try:
         return PostgresStore(database_url)

@@ -9,6 +9,7 @@ import psycopg
 from eventsourcing.postgres import PostgresApplicationRecorder, PostgresDatastore
 from psycopg.rows import dict_row, tuple_row
 
+from app.store.append_only import POSTGRES_APPEND_ONLY
 from app.store.conninfo import conninfo_of
 from app.store.desk_tables import DESK_TABLES
 from app.store.errors import (
@@ -31,6 +32,7 @@ from app.store.seal_tables import POSTGRES_SEALS
 from app.store.shape import POSTGRES_TYPES, create_table
 from app.store.tables import (
     BALANCE,
+    DATA_KEY,
     FOLLOWED,
     FOLLOWER,
     FOLLOWS,
@@ -54,17 +56,6 @@ if TYPE_CHECKING:
 
 ATTEMPTS_MAX = 5
 SCHEMA_LOCK = LOG_LOCK + 1
-
-APPEND_ONLY = (
-    """CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS
-       $$ BEGIN RAISE EXCEPTION 'the log is append-only'; END $$""",
-    """CREATE OR REPLACE TRIGGER stored_events_append_only
-       BEFORE UPDATE OR DELETE ON stored_events
-       FOR EACH ROW EXECUTE FUNCTION refuse_change()""",
-    """CREATE OR REPLACE TRIGGER stored_events_no_truncate
-       BEFORE TRUNCATE ON stored_events
-       FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()""",
-)
 
 
 class PostgresStore(Reads):
@@ -120,7 +111,7 @@ class PostgresStore(Reads):
                 db.execute("SELECT pg_advisory_xact_lock(%s)", (LOG_LOCK,))
             self.recorder.create_table()
             for statement in (
-                *(*APPEND_ONLY, *self._tables(), *INDEXES),
+                *(*POSTGRES_APPEND_ONLY, *self._tables(), *INDEXES),
                 *(*POSTGRES_SEALS, *DESK_TABLES),
             ):
                 db.execute(statement)
@@ -228,6 +219,11 @@ class PostgresStore(Reads):
 
             yield query
 
+    def scrub(self, table: str) -> None:
+        """Let nothing of what was deleted stand in a table's file."""
+        with self._translated():
+            self._connection().execute(f"VACUUM {table}")
+
     def close(self) -> None:
         self._forget_connection()
         self._datastore.close()
@@ -296,6 +292,7 @@ class PostgresStore(Reads):
         for table in GUARD_TABLES:
             yield table.create(POSTGRES_TYPES)
         yield FOLLOWER
+        yield DATA_KEY.format(uuid="uuid", bytes="bytea")
         for sheet in self.sheets.values():
             yield create_table(sheet.name, sheet.columns, sheet.key_count, POSTGRES_TYPES)
             yield from sheet.indexes

@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteDatastore
 
+from app.store.append_only import SQLITE_APPEND_ONLY
 from app.store.desk_tables import DESK_TABLES
 from app.store.errors import LogMovedError, SchemaTooNewError, StoreUnavailableError
 from app.store.mapper import LedgerMapper
@@ -21,6 +22,7 @@ from app.store.shape import SQLITE_TYPES, GuardTable, Identities, create_table
 from app.store.tables import (
     API_KEY,
     BALANCE,
+    DATA_KEY,
     EXPOSURE,
     FOLLOWED,
     FOLLOWER,
@@ -56,22 +58,6 @@ if TYPE_CHECKING:
 
 BUSY_TIMEOUT_S = 30
 ATTEMPTS_MAX = 5
-
-APPEND_ONLY = (
-    *(
-        f"""CREATE TRIGGER IF NOT EXISTS stored_events_refuse_{act.lower()}
-            BEFORE {act} ON stored_events
-            BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END"""
-        for act in ("UPDATE", "DELETE")
-    ),
-    # INSERT OR REPLACE deletes without a DELETE, unless the connection it comes from has
-    # asked for recursive triggers; an administrator's shell has not.
-    """CREATE TRIGGER IF NOT EXISTS stored_events_refuse_replace
-       BEFORE INSERT ON stored_events
-       WHEN EXISTS (SELECT 1 FROM stored_events WHERE rowid = NEW.rowid OR (
-           originator_id = NEW.originator_id AND originator_version = NEW.originator_version))
-       BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END""",
-)
 
 READ = {
     table.name: f"SELECT {', '.join(table.names)} FROM json_each(?)"
@@ -127,7 +113,7 @@ class SqliteStore(Reads):
             for statement in self.recorder.construct_create_table_statements():
                 db.execute(statement)
             for statement in (
-                *(*APPEND_ONLY, *self._tables(), *INDEXES),
+                *(*SQLITE_APPEND_ONLY, *self._tables(), *INDEXES),
                 *(*SQLITE_SEALS, *DESK_TABLES),
             ):
                 db.execute(statement)
@@ -211,6 +197,13 @@ class SqliteStore(Reads):
                 return db.execute(statement, [_plain(value) for value in values]).fetchall()
 
             yield query
+
+    def scrub(self, _table: str) -> None:
+        """Let nothing of what was deleted stand in the write-ahead log."""
+        try:
+            (self._writer or self._connect()).execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            raise StoreUnavailableError(f"SQLite: {error}") from error
 
     def close(self) -> None:
         if self._writer is not None:
@@ -321,6 +314,7 @@ class SqliteStore(Reads):
         for table in GUARD_TABLES:
             yield f"{table.create(SQLITE_TYPES)} WITHOUT ROWID"
         yield FOLLOWER
+        yield DATA_KEY.format(uuid="TEXT", bytes="BLOB")
         for sheet in self.sheets.values():
             yield create_table(sheet.name, sheet.columns, sheet.key_count, SQLITE_TYPES)
             yield from sheet.indexes

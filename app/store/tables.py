@@ -144,6 +144,7 @@ API_KEY = GuardTable(
         ("total_msat", "int"),
         ("requests", "int"),
         ("children", "int"),
+        ("erased", "int"),
     ),
     lambda key, row: (key.hex, *_key_values(row)),
     lambda values, identify=_uuid: (identify(values[0]), _key_row(values)),
@@ -335,6 +336,12 @@ FOLLOWER = create_table(
     "follower", (("name", "text"), ("position", "int")), 1, {"text": "TEXT", "int": "BIGINT"}
 )
 """How far each follower of the log has read."""
+
+DATA_KEY = """CREATE TABLE IF NOT EXISTS data_key (
+    account_id {uuid} PRIMARY KEY,
+    wrapped {bytes} NOT NULL
+)"""
+"""The keys of accounts: the one table that is neither the log nor told from it."""
 
 FOLLOWS = "INSERT INTO follower (name, position) VALUES (?, 0) ON CONFLICT DO NOTHING"
 FOLLOWED = "UPDATE follower SET position = ? WHERE name = ? AND position = ?"

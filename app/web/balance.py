@@ -9,7 +9,6 @@ from flask import Blueprint, Response, request
 
 from app.cashier.errors import TokenRefusedError
 from app.cashier.keys import Spender
-from app.gateways.mint.errors import SealError
 from app.web.asking import request_name
 from app.web.bearer import ticket_shown
 from app.web.bodies import as_json
@@ -28,7 +27,6 @@ from domain.identity import account_of_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from uuid import UUID
 
     from app.cashier.deposit import Deposits
     from app.cashier.keys import Wanted
@@ -121,7 +119,7 @@ class Balance:
         account_id = spender.account_id
         wish = given if amount is None else {**given, AMOUNT: amount.to_sat()}
         sent = self._lightning_out.refund(account_id, wish)
-        if sent is None and (home := self._home(account_id)):
+        if sent is None and (home := self._desk.refund_address(account_id)):
             sent = self._lightning_out.refund_home(account_id, home, wish)
         if sent is not None:
             return sent
@@ -139,13 +137,6 @@ class Balance:
         if spender.is_child:
             raise ChildRefundError
         return self._lightning_out.standing(spender.account_id, refund_id)
-
-    def _home(self, account_id: UUID) -> str:
-        try:
-            return self._desk.refund_address(account_id)
-        except SealError:
-            # It was bound under another seed.
-            return ""
 
     def _spender(self) -> Spender:
         # Here no header at all is told the same as a header of another kind.

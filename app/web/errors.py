@@ -157,6 +157,7 @@ LEDGER: Mapping[type[Exception], Rule] = {
     ledger.KeyRefusedError: CHILD_KEY,
     ledger.ChildKeyError: CHILD_KEY,
     ledger.TooManyKeysError: CHILD_KEY,
+    ledger.AccountErasedError: Rule(status=409, type=REQUEST, code="account_erased"),
     ledger.LimitReachedError: Rule(
         status=402,
         type="insufficient_quota",

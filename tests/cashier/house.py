@@ -22,6 +22,7 @@ from app.cashier.offers import Offers
 from app.cashier.payout import ON_ITS_WAY, Payouts
 from app.cashier.refund import Refunds
 from app.cashier.swap import Swaps, Tidiness
+from app.cashier.vault import Destinations, Vault
 from app.gateways.guarded import Fetch, Guard
 from app.gateways.lnurl import LightningAddresses
 from app.gateways.mint import crypto
@@ -33,6 +34,7 @@ from app.gateways.mint.opener import Opener
 from app.gateways.mint.seal import Sealer
 from app.gateways.mint.tokens import Token, decode, encode, token_id
 from app.gateways.mint.wire import ProofState
+from app.store.data_keys import DataKeys
 from app.store.group import OneByOne
 from domain.guards import FREE
 from domain.hold import Metered, Terms
@@ -164,7 +166,8 @@ class House:
         self.tidiness = Tidiness(alike_max=4, fee_max_msat=50_000)
         self.swaps = Swaps(self.ledger, self.mints, store, self.tidiness, self.pauses.append)
         self.addresses = LightningAddresses(Fetch(Guard(allow)))
-        self.payouts = self._payouts(seed, on_its_way)
+        self.vault = Vault(seed.subkey, DataKeys(store))
+        self.payouts = self._payouts(on_its_way)
         self.invoices = Invoices(
             self.ledger,
             self.mints,
@@ -175,13 +178,13 @@ class House:
             lambda: self.passed_s,
         )
 
-    def _payouts(self, seed: Seed, on_its_way: timedelta) -> Payouts:
+    def _payouts(self, on_its_way: timedelta) -> Payouts:
         return Payouts(
             self.ledger,
             self.mints,
             self.addresses,
             Offers(self.mints, self.addresses, self.store),
-            Sealer(seed.subkey(b"addresses")),
+            Destinations(self.vault),
             self.store,
             self.pauses.append,
             on_its_way,

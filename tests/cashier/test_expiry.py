@@ -7,14 +7,15 @@ from uuid import UUID, uuid4
 import pytest
 
 from app.cashier.expiry import PAGE, ROUND_MAX, Expiry
-from app.cashier.keys import Addresses, Keys, Spender, Wanted
+from app.cashier.keys import Keys, Spender, Wanted
+from app.cashier.vault import Addresses
 from app.gateways.mint.tokens import decode
 from domain.allowance import KeyRow, Rules
 from domain.guards import PAYOUT
 from domain.key import Changes
 from domain.msat import Msat
 from domain.refund import Issued, Started
-from tests.cashier.house import ALICE, BOB, SEED, at_once, spend, ys_of
+from tests.cashier.house import ALICE, BOB, at_once, spend, ys_of
 from tests.cashier.recipients import Bob
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ TOMORROW = datetime.now(UTC) + timedelta(days=1)
 
 
 def keys_of(house: House) -> Keys:
-    return Keys(house.ledger, house.store, Addresses(SEED.subkey), Msat(0))
+    return Keys(house.ledger, house.store, Addresses(house.vault), Msat(0))
 
 
 def expiry_of(house: House, now: datetime | None = None) -> Expiry:

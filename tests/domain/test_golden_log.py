@@ -116,6 +116,7 @@ MOVED_MSAT = {
     "key.made": [],
     "key.set": [],
     "key.reset": [],
+    "account.erased": [],
     "donation.given": [21_000],
     "instant.credited": [100_000, 1_000],
     "instant.lost": [99_000],

@@ -27,11 +27,12 @@ from app.cashier.route import Route
 from app.cashier.sizing import TokenSizes
 from app.cashier.swap import Swaps, Tidiness
 from app.cashier.ticket import Tickets
+from app.cashier.vault import Destinations, Vault
 from app.gateways.guarded import Fetch, Guard
 from app.gateways.lnurl import LightningAddresses
 from app.gateways.mint.crypto import Seed
 from app.gateways.mint.mints import Mints
-from app.gateways.mint.seal import Sealer
+from app.store.data_keys import DataKeys
 from app.store.group import OneByOne
 from app.store.locks import FileLocks, PostgresLocks
 from app.store.opening import Store, open_store
@@ -224,7 +225,7 @@ def _payouts(
         mints,
         addresses,
         Offers(mints, addresses, store),
-        Sealer(seed.subkey(b"destinations")),
+        Destinations(Vault(seed.subkey, DataKeys(store))),
         store,
         on_its_way=AT_ONCE,
     )

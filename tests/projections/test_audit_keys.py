@@ -8,6 +8,7 @@ import pytest
 
 from domain.allowance import Rules
 from domain.donation import Donate
+from domain.erasure import AccountErased, Erase
 from domain.event import Entry
 from domain.hold import Charge
 from domain.key import Changes, KeyMade, KeyReset, KeySet, MakeKey, ResetKey, SetKey
@@ -97,3 +98,29 @@ def test_an_account_binds_itself_and_is_no_child_afterwards() -> None:
     assert read([*STORY, bound]) == ""
     assert "makes a key that is there" in read([*STORY, child])
     assert "a child of a child" in read([*STORY, Entry(name(58), 1, grandchild)])
+
+
+def test_an_erasure_is_believed_once_and_an_address_after_it_is_not() -> None:
+    told = [*deposited()]
+    erased = made(Erase(ALICE, "me"), fold(*told))
+    address = KeySet(at=AT, by=ALICE, rules=Rules(refund_to="AAEC"))
+    bound = KeySet(at=AT, by=ALICE, rules=Rules(reset="daily"))
+    again = AccountErased(at=AT, who="me")
+
+    assert read([*told, erased, Entry(ALICE, 2, bound)]) == ""
+    assert "gives an erased account" in read([*told, erased, Entry(ALICE, 2, address)])
+    assert "erases what is erased" in read([*told, erased, Entry(ALICE, 2, again)])
+    assert "is version 3 after 1" in read([*told, erased, Entry(ALICE, 3, bound)])
+
+
+def test_a_child_is_not_erased() -> None:
+    erased = AccountErased(at=AT, who="me")
+
+    assert "erases a child" in read([*STORY, Entry(CHILD, 4, erased)])
+
+
+def test_an_account_that_is_bound_is_erased_too() -> None:
+    told = [*STORY]
+    told.append(made(Erase(ALICE, "me"), fold(*told)))
+
+    assert read(told) == ""

@@ -15,7 +15,7 @@ from app.cashier.bill import Policy
 from app.cashier.charge import Charges
 from app.cashier.dead import known_dead
 from app.cashier.invoice import Invoices
-from app.cashier.keys import Addresses, Keys
+from app.cashier.keys import Keys
 from app.cashier.offers import Offers
 from app.cashier.opening import Taking, open_deposits
 from app.cashier.payout import Payouts
@@ -24,17 +24,18 @@ from app.cashier.refund import Refunds
 from app.cashier.route import Route
 from app.cashier.sizing import TokenSizes
 from app.cashier.ticket import Tickets
+from app.cashier.vault import Addresses, Destinations, Vault
 from app.gateways.guarded import Fetch, Guard
 from app.gateways.lnurl import LightningAddresses
 from app.gateways.mint.client import MintClient
 from app.gateways.mint.crypto import Seed
 from app.gateways.mint.keysets import split
 from app.gateways.mint.mints import Mints
-from app.gateways.mint.seal import Sealer
 from app.gateways.mint.tokens import decode
 from app.gateways.upstream import Upstream
 from app.sealing.receipts import Receipts
 from app.sealing.sign import SigningKey
+from app.store.data_keys import DataKeys
 from app.store.group import OneByOne
 from app.store.seals import Seals
 from app.store.sqlite import SqliteStore
@@ -293,10 +294,11 @@ def house(
     quotes = Quotes(lambda: routes, Rates(store.rate, fixed_btc_usd=btc_usd, stale_after_s=900))
     charges = Charges(ledger, quotes, Policy("estimate", drain_s=5), account=store.account)
     sizes = TokenSizes(mints)
+    vault = Vault(seed.subkey, DataKeys(store))
     doors = Doors(
         deposits=deposits,
         refunds=refunds,
-        payouts=_payouts(allow, ledger, mints, Sealer(seed.subkey(b"seal")), store),
+        payouts=_payouts(allow, ledger, mints, vault, store),
         charges=charges,
         tickets=Tickets(deposits, charges, refunds, quotes, sizes, store),
         invoices=_invoices(ledger, mints, store, seed),
@@ -304,7 +306,7 @@ def house(
         quotes=quotes,
         account=store.account,
         history=store.history,
-        keys=Keys(ledger, store, Addresses(seed.subkey), Msat(CHILD_KEY_COST_MSAT)),
+        keys=Keys(ledger, store, Addresses(vault), Msat(CHILD_KEY_COST_MSAT)),
         used=partial(used_by_now, store),
         donate=ledger.donate,
         check_address=LightningAddresses(Fetch(Guard(allow))).read,
@@ -340,8 +342,9 @@ def _invoices(ledger: Ledger, mints: Mints, store: SqliteStore, seed: Seed) -> I
 
 
 def _payouts(
-    allow: list[str], ledger: Ledger, mints: Mints, sealer: Sealer, store: SqliteStore
+    allow: list[str], ledger: Ledger, mints: Mints, vault: Vault, store: SqliteStore
 ) -> Payouts:
     addresses = LightningAddresses(Fetch(Guard(allow)))
     offers = Offers(mints, addresses, store)
-    return Payouts(ledger, mints, addresses, offers, sealer, store, lambda _: None)
+    destinations = Destinations(vault)
+    return Payouts(ledger, mints, addresses, offers, destinations, store, lambda _: None)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from flask import request
 
 from app.sealing.prove import NotSealedError
-from app.web.admin import words
+from app.web.admin import figures, words
 from app.web.admin.log import COUNTED_MAX, Marks
 from app.web.admin.room import (
     FormError,
@@ -21,11 +21,14 @@ from app.web.admin.room import (
     linked,
     page,
 )
+from domain.personal import sealed_in
 from domain.posting import KINDS, postings
 
 if TYPE_CHECKING:
     from app.sealing.prove import Inclusion
     from app.web.admin.log import Found, Told
+    from domain.event import Event
+    from projections.chart import Query
 
 TOPICS = tuple(sorted(kind.TOPIC for kind in KINDS))
 FILTERS = ("type", "account", "model", "request", "min_sat", "from", "to")
@@ -62,11 +65,14 @@ class Events(Room):
         if position >= 1 << 63:
             raise NothingFoundError("No position is that high.")
 
-        def read(query: Any) -> tuple[Told | None, list[Told]]:
+        def read(query: Any) -> tuple[Told | None, list[Told], dict[str, str]]:
             told = self.auditor.log.at(query, position)
-            return told, self.auditor.log.movement(query, told.stream) if told else []
+            if told is None:
+                return None, [], {}
+            movement = self.auditor.log.movement(query, told.stream)
+            return told, movement, _names(query, told.event)
 
-        told, movement = self.auditor.look(read)
+        told, movement, names = self.auditor.look(read)
         if told is None:
             raise NothingFoundError(
                 f"There is no event #{position}. Positions have gaps; the list of events"
@@ -78,7 +84,7 @@ class Events(Room):
             told=told,
             movement=movement,
             arrows=postings(told.event),
-            fields=list(words.fields(told.event)),
+            fields=list(words.fields(told.event, names)),
             about=(type(told.event).__doc__ or "").partition("\n")[0].replace("`", ""),
             btc_usd=terms.btc_usd if terms else "",
             sealed=self._sealed(position),
@@ -89,6 +95,15 @@ class Events(Room):
             return self.auditor.sealed(position)
         except NotSealedError:
             return None
+
+
+def _names(query: Query, event: Event) -> dict[str, str]:
+    """Return what is told in place of what names a person."""
+    sealed = sealed_in(event)
+    if sealed is None:
+        return {}
+    erased = figures.is_erased(query, sealed.account_id)
+    return {sealed.field: "erased" if erased else "sealed"}
 
 
 def _marks() -> Marks:

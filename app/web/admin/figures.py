@@ -41,6 +41,7 @@ KEY = (
     "requests",
     "valid_until",
     "expires_at",
+    "erased",
 )
 
 
@@ -278,6 +279,12 @@ def keysets(query: Query) -> list[dict[str, Any]]:
 def account_row(query: Query, account_id: UUID) -> bool:
     """Tell whether anything was ever credited to an account."""
     return bool(query("SELECT 1 FROM balance WHERE account_id = ?", [account_id]))
+
+
+def is_erased(query: Query, account_id: UUID) -> bool:
+    """Tell whether the names of an account's owner were erased."""
+    erased = "SELECT 1 FROM api_key WHERE key_id = ? AND erased = 1"
+    return bool(query(erased, [account_id]))
 
 
 def keys_of(query: Query, account_id: UUID) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 from app.web.admin.words import account_of, amount_msat, model_of
+from domain.erasure import AccountErased
 from domain.hold import Charged, Held
 from projections.statement import accounts_of
 
@@ -51,7 +52,9 @@ class Told(NamedTuple):
 
     @property
     def account(self) -> str:
-        return account_of(self.event)
+        # Of an erasure the account is the movement itself.
+        erased = isinstance(self.event, AccountErased)
+        return str(self.stream) if erased else account_of(self.event)
 
     @property
     def model(self) -> str:

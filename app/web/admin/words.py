@@ -6,6 +6,7 @@ import json
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from uuid import UUID as Identity  # noqa: N811  (UUID is a pattern here)
 
@@ -15,7 +16,7 @@ from domain.hold import Charged
 from domain.posting import postings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from fractions import Fraction
 
     from domain.event import Event
@@ -130,14 +131,19 @@ def model_of(event: Event) -> str:
     return "" if terms is None else str(terms.model)
 
 
-def fields(event: Event) -> Iterator[tuple[str, str]]:
-    """Yield every field of an event with its dotted name; what is sealed is only counted."""
+def fields(
+    event: Event, instead: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[tuple[str, str]]:
+    """Yield every field of an event with its dotted name; what is sealed is only counted.
+
+    Of the fields named in `instead`, that is told.
+    """
     left: list[tuple[str, Any]] = [("", event)]
     while left:
         name, value = left.pop()
         inner = _inner(name, value)
         if inner is None:
-            yield name, _text(value)
+            yield name, instead.get(name) or _text(value)
         else:
             left.extend(reversed(inner))
 

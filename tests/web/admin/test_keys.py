@@ -67,3 +67,25 @@ def test_a_child_is_found_by_its_id_and_its_event_names_it(store: Store, desk: S
     assert str(ALICE) in answer.headers["Location"]
     assert "key.made" in of_key
     assert str(CHILD) in last
+
+
+def test_what_named_an_erased_account_is_shown_as_erased(store: Store, desk: Store) -> None:
+    story = Story()
+    for account_id in (ALICE, BOB):
+        story.deposit(account_id, 100)
+        story.ledger.set_key(account_id, account_id, Changes(refund_to="c2VhbGVk"))
+    story.ledger.erase(ALICE, "me")
+    fill(store, story, seal=False)
+    view = view_of(store, story, desk)
+    view.sign_in()
+    head = store.head()
+
+    of_alice, of_bob, erasure = (view.page(f"/admin/events/{head - n}") for n in (4, 1, 0))
+    keys = view.page("/admin/statement/", account=str(ALICE))
+
+    assert ">erased</dd>" in of_alice
+    assert ">sealed</dd>" in of_bob
+    assert "c2VhbGVk" not in of_alice + of_bob
+    assert str(ALICE) in erasure
+    assert "own erased" in [row[0].partition(" ")[2] for row in rows(keys)]
+    assert "erased" not in view.page("/admin/statement/", account=str(BOB))
