@@ -67,11 +67,13 @@ test-clients: $(INSTALLED) ## OpenAI's SDKs, wallets, a browser and others again
 	@$(BIN)/pytest --no-header -m clients tests/clients
 
 .PHONY: fmt
-fmt: $(INSTALLED) ## format, mend what lint can mend, write .env.example anew
+fmt: $(INSTALLED) ## format, mend what lint can mend, write the pages about settings anew
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/python -c 'from app.environment import env_example; print(env_example(), end="")' \
 	  > .env.example.new && mv .env.example.new .env.example
+	@$(BIN)/python -c 'from app.environment import settings_page; print(settings_page(), end="")' \
+	  > docs/settings.md.new && mv docs/settings.md.new docs/settings.md
 
 .PHONY: lock
 lock: .venv/.uv ## choose the newest releases and pin them with their hashes

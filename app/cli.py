@@ -15,7 +15,7 @@ import click
 from app import accounts, admin_verbs, backup, erasing, provider_verbs, setting_verbs
 from app.accounts import layout_option
 from app.auditing import first_password, open_operators
-from app.environment import SettingsError, load_settings
+from app.environment import SettingsError, former_lines, load_settings
 from app.gateways.mint.crypto import Seed
 from app.house import signing_key
 from app.logs import set_up_logs
@@ -77,6 +77,8 @@ def serve() -> None:
     Settings come from the environment and from .env; see .env.example.
     """
     settings = _settings()
+    for line in former_lines():
+        click.echo(line, err=True)
     open_store_or_exit(settings.database_url)
     if settings.admin_password is None:
         _greet_first_operator(settings.database_url)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dotenv import dotenv_values
 from pydantic import ValidationError
 
 from app.settings import GROUPS, MAKE_A_SEED, Settings
+from app.settings.former import IN_FILE, RENAMED, REPLACED
 from app.settings.kinds import may_change, names_of
 
 if TYPE_CHECKING:
@@ -23,6 +26,22 @@ ENV_EXAMPLE_HEAD = """\
 # may also be changed while the house is open, by `tallystick settings set`: that goes before
 # both, in every process and on every host."""
 MAY_CHANGE = "[live]"
+PAGE_HEAD = """\
+# Settings
+
+Made from the code by `make fmt`, as `.env.example` is; a test holds both to it. Variables of
+the environment go before `.env`. What is *live* may also be changed while the house is open,
+by `tallystick settings set`: that goes before both, in every process and on every host, until
+`tallystick settings unset` ([operating](operating/README.md))."""
+PAGE_FORMER = """\
+## Names from elsewhere
+
+Whoever moves over from Routstr keeps their `.env`: names that are the same mean the same, and
+these are told in one line each when the house opens. A name in capitals beside one of them is
+the setting that it is taken for.
+
+| there | here |
+|---|---|"""
 
 
 class SettingsError(Exception):
@@ -32,14 +51,44 @@ class SettingsError(Exception):
 def load_settings(env_file: Path | None = Path(".env")) -> Settings:
     """Read the environment, and `env_file` for what is not in it.
 
+    Names that settings have elsewhere are taken for ours, where ours is not set.
     Raises `SettingsError` with one line for each fault: the variable, what is wrong with it,
     what it is for. No line repeats a value, which may be a secret.
     """
     try:
-        return Settings(_env_file=env_file)
+        return Settings(_env_file=env_file, **_renamed(env_file))
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False)
         raise SettingsError("\n".join(fault_line(fault) for fault in faults)) from None
+
+
+def former_lines(env_file: Path = Path(".env")) -> list[str]:
+    """Say in one line for each name from elsewhere that is set what it is here."""
+    written = _written(env_file)
+    everywhere = {*written, *(name.upper() for name, value in os.environ.items() if value)}
+    return [
+        *(f"{old} is {new} here" for old, new in RENAMED.items() if old in everywhere),
+        *(f"{old} is not read: {say}" for old, say in REPLACED.items() if old in everywhere),
+        *(f"{old} is not read: {say}" for old, say in IN_FILE.items() if old in written),
+    ]
+
+
+def _renamed(env_file: Path | None) -> dict[str, Any]:
+    """Return the settings that are only set under the names they have elsewhere."""
+    found = {name.upper(): value for name, value in os.environ.items() if value}
+    known = _written(env_file) | found
+    return {
+        new.lower(): known[old]
+        for old, new in RENAMED.items()
+        if old in known and new not in known
+    }
+
+
+def _written(env_file: Path | None) -> dict[str, str]:
+    if env_file is None:
+        return {}
+    found = dotenv_values(env_file)
+    return {name.upper(): value for name, value in found.items() if value}
 
 
 def fault_line(fault: ErrorDetails) -> str:
@@ -74,6 +123,26 @@ def env_example() -> str:
         blocks.append(f"# --- {group.__doc__}")
         blocks.extend(_described(field, info) for field, info in names_of(group).items())
     return "\n\n".join(blocks) + "\n"
+
+
+def settings_page() -> str:
+    """Return docs/settings.md: every setting in a table, and the names from elsewhere."""
+    parts = [PAGE_HEAD]
+    for group in GROUPS:
+        rows = [_row(field, info) for field, info in names_of(group).items()]
+        head = "| setting | default | live | what it is |\n|---|---|---|---|"
+        parts.append("\n".join((f"## {(group.__doc__ or '').rstrip('.')}\n", head, *rows)))
+    former = {old: f"`{new}`" for old, new in RENAMED.items()} | REPLACED | IN_FILE
+    rows = [f"| `{old}` | {former[old]} |" for old in sorted(former)]
+    parts.append("\n".join((PAGE_FORMER, *rows)))
+    return "\n\n".join(parts) + "\n"
+
+
+def _row(field: str, info: FieldInfo) -> str:
+    default = as_text(info.get_default())
+    shown = f"`{default}`" if default else "**needed**" if info.is_required() else ""
+    live = "yes" if may_change(info) else ""
+    return f"| `{field.upper()}` | {shown} | {live} | {about(field)} |"
 
 
 def _described(field: str, info: FieldInfo) -> str:

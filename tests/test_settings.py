@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from app.environment import SettingsError, env_example, load_settings
+from app.environment import SettingsError, env_example, load_settings, settings_page
 from app.settings import MODELS_EXAMPLE, Settings
 
 ROOT = Path(__file__).parent.parent
@@ -115,6 +115,7 @@ def test_onion_services_need_a_proxy_and_no_tls(environ: pytest.MonkeyPatch) -> 
         ("GUARD_ALLOW", "127.0.0.1", "match pattern"),
         ("DATABASE_URL", "mysql://house", "sqlite:/// or postgresql://"),
         ("DATABASE_URL", "sqlite:///:memory:", "must name a file"),
+        ("DATABASE_URL", "sqlite+aiosqlite:///keys.db", "names a database of Routstr"),
         ("DATABASE_URL", "sqlite://", "sqlite:/// or postgresql://"),
         ("MODELS_PATH", "/nowhere/models.json", "not there"),
         ("COST_PER_REQUEST", "-1", "greater than or equal to 0"),
@@ -239,6 +240,12 @@ def test_the_example_file_knows_every_setting_and_no_other() -> None:
     written = (ROOT / ".env.example").read_text()
 
     assert written == env_example(), "make fmt writes it anew"
+
+
+def test_the_page_of_settings_knows_every_setting_and_no_other() -> None:
+    written = (ROOT / "docs" / "settings.md").read_text()
+
+    assert written == settings_page(), "make fmt writes it anew"
 
 
 def test_the_example_file_filled_in_opens_the_house(

@@ -137,6 +137,11 @@ class Money(Group):
         if sqlite_file != value:
             if sqlite_file in {"", ":memory:"}:
                 raise ValueError("must name a file: workers cannot share a database in memory")
+        elif value.startswith("sqlite+aiosqlite:"):
+            raise ValueError(
+                "names a database of Routstr, which is left as it is; name a new file, as in"
+                " sqlite:///tallystick.db"
+            )
         elif not value.startswith("postgresql://"):
             raise ValueError("must begin with sqlite:/// or postgresql://")
         return value

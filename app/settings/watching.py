@@ -47,7 +47,9 @@ class Watching(Group):
     @field_validator("log_level", mode="before")
     @classmethod
     def _raise_level(cls, value: object) -> object:
-        return value.upper() if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        return "DEBUG" if value.upper() == "TRACE" else value.upper()
 
     @field_validator("webhook_secret")
     @classmethod
