@@ -93,6 +93,10 @@ rebuild: $(INSTALLED) ## drop every projection and make it again from the events
 bench-ledger: $(INSTALLED) ## hold+charge pairs a second, beside the floor of raw inserts
 	@exec $(BIN)/python -m tests.bench.ledger
 
+.PHONY: bench-books
+bench-books: $(INSTALLED) ## every page and every report over a ledger of a million events
+	@exec $(BIN)/python -m tests.bench.books
+
 .PHONY: bench-slow
 bench-slow: $(INSTALLED) ## p99 of honest requests beside 100 clients that drip
 	@exec $(BIN)/python -m tests.bench.slow

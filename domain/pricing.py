@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
 from functools import cached_property
 from hashlib import sha256
-from math import lcm
+from math import gcd, lcm
 from types import MappingProxyType
 from typing import Any, Literal, Self
 
@@ -69,7 +69,7 @@ class MsatPerUsd:
         return cls(MSAT_PER_BTC / price)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ModelPrice:
     """One model's prices, in `currency`.
 
@@ -126,25 +126,26 @@ class ModelPrice:
 
     def at(self, rate: MsatPerUsd | None) -> Tariff:
         """Return these prices in msat; a price in dollars needs a `rate`."""
-        factor = Fraction(1)
-        if self.currency == "usd":
-            if rate is None:
-                raise PricingError("A price in dollars needs a rate of exchange.")
-            factor = rate.value
-        prices = {name: self.component(name) * factor for name in COMPONENTS}
-        sizes = {size: self.image_of_size(size) * factor for size in self.image_sizes or ()}
+        if self.currency == "msat":
+            return self._whole if rate is None else replace(self._whole, rate=rate)
+        if rate is None:
+            raise PricingError("A price in dollars needs a rate of exchange.")
+        return self._whole.times(rate)
+
+    @cached_property
+    def _whole(self) -> Tariff:
+        """The prices in their own currency, in whole numbers: a rate only multiplies them."""
+        prices = {name: self.component(name) for name in COMPONENTS}
+        sizes = {size: self.image_of_size(size) for size in self.image_sizes or ()}
         if sizes:
-            prices["image"] = self.image_of_size("") * factor
-        every = (*prices.values(), *sizes.values())
-        denominator = lcm(*(price.denominator for price in every))
-        numerators = {name: int(price * denominator) for name, price in prices.items()}
-        image_sizes = {size: int(price * denominator) for size, price in sizes.items()}
+            prices["image"] = self.image_of_size("")
+        denominator = lcm(*(each.denominator for each in (*prices.values(), *sizes.values())))
         return Tariff(
             price=self,
-            rate=rate,
+            rate=None,
             denominator=denominator,
-            image_sizes=image_sizes,
-            **numerators,
+            image_sizes={size: int(price * denominator) for size, price in sizes.items()},
+            **{name: int(price * denominator) for name, price in prices.items()},
         )
 
     def cost(self, usage: Usage, rate: MsatPerUsd | None) -> Cost:
@@ -180,6 +181,18 @@ class Tariff:
     second: int
     character: int
     image_sizes: Mapping[str, int]
+
+    def times(self, rate: MsatPerUsd) -> Self:
+        """Return the same prices in msat, where these are in dollars."""
+        common = gcd(rate.value.numerator, self.denominator)
+        factor = rate.value.numerator // common
+        return replace(
+            self,
+            rate=rate,
+            denominator=self.denominator // common * rate.value.denominator,
+            image_sizes={size: price * factor for size, price in self.image_sizes.items()},
+            **{name: getattr(self, name) * factor for name in COMPONENTS},
+        )
 
     def cost(self, usage: Usage) -> Cost:
         """Return what `usage` costs, its exact sum rounded up once."""

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from domain.posting import postings
-from projections.daily import DAILY, WHOLES, names
+from projections.daily import CLIENTS, DAILY, NO_CLIENT, WHOLES, names
 from projections.journal import JOURNAL
-from projections.moments import day_of, start_of_day
+from projections.moments import DAYS_END, day_of, start_of_day
+from projections.moments import moment as read_moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
 
+    from projections.moments import Period
+
 Query = Callable[..., list[tuple[Any, ...]]]
 """`query(statement, values)` on one consistent view, places marked by question marks."""
 
+DAY = timedelta(days=1)
 BY_SIDE = (("source", -1), ("destination", 1))
 
 
@@ -85,6 +90,34 @@ def balance_msat(query: Query, account: str, moment: datetime | None, upto: int)
     return int(whole or 0) + part
 
 
+def passed_msat(query: Query, account: str, period: Period, place: tuple[int, int]) -> int:
+    """Return what the lines of `period` up to `place`, a position and a line, add to `account`.
+
+    Days that lie whole in both are sums already; of the few others the lines are added up.
+    """
+    passed, (begin, end), (position, _) = 0, period, place
+    for day, added_msat, first, last in query(
+        "SELECT day, in_msat - out_msat, first_position, last_position FROM daily"
+        " WHERE account = ? AND first_position <= ? AND day >= ? AND day <= ?",
+        (account, position, day_of(begin) if begin else "", day_of(end) if end else DAYS_END),
+    ):
+        opens = read_moment(day)
+        closes = opens + DAY
+        if last < position and (begin or opens) <= opens and closes <= (end or closes):
+            passed += int(added_msat)
+            continue
+        bounds = max(begin or opens, opens), min(end or closes, closes)
+        for side, sign in BY_SIDE:
+            found = query(
+                f"SELECT SUM(amount_msat) FROM journal WHERE {side} = ?"  # noqa: S608
+                " AND position BETWEEN ? AND ? AND (position < ? OR line <= ?)"
+                " AND at >= ? AND at < ?",
+                (account, first, min(last, position), *place, *bounds),
+            )
+            passed += sign * int(found[0][0] or 0)
+    return passed
+
+
 def chart_msat(query: Query, moment: datetime | None, upto: int) -> dict[str, int]:
     """Return what every account stood at just before `moment`, at the position `upto`."""
     balances: dict[str, int] = defaultdict(int)
@@ -137,15 +170,15 @@ def read_totals(source: Source) -> dict[str, int]:
     there are, as many rows are read. Raises `NotToldError`.
     """
     head = source.head()
-    marks = ", ".join("?" * len(WHOLES))
+    sums = "SELECT account, SUM(in_msat - out_msat) FROM daily"
+    marks = ", ".join("?" * len(CLIENTS))
     balances: dict[str, int] = defaultdict(int)
     with source.snapshot() as query:
         upto = told_upto(query)
         for account, amount in query(
-            "SELECT account, SUM(in_msat - out_msat) FROM daily"  # noqa: S608
-            f" WHERE account < 'client:' OR account >= 'client;' OR account IN ({marks})"
-            " GROUP BY account",
-            WHOLES,
+            f"{sums} WHERE {NO_CLIENT} GROUP BY account UNION ALL"
+            f" {sums} WHERE account IN ({marks}) GROUP BY account",
+            CLIENTS,
         ):
             balances[account] += int(amount)
     for page in source.log(upto, max(head, upto)):

@@ -13,8 +13,11 @@ if TYPE_CHECKING:
 
     from domain.event import Entry
 
-WHOLES = ("client:*:available", "client:*:held", "mint:*")
+CLIENTS = ("client:*:available", "client:*:held")
+WHOLES = (*CLIENTS, "mint:*")
 """The kinds of account that there are many of: each has lines of its own, for all of them."""
+NO_CLIENT = "substr(account, 1, 7) <> 'client:'"
+"""Which lines are of no client, in SQL: few of very many, found by an index of their own."""
 
 
 def names(account: str) -> tuple[str, ...]:
@@ -55,7 +58,10 @@ DAILY = Sheet(
         ("last_position", "int"),
     ),
     key_count=2,
-    indexes=("CREATE INDEX IF NOT EXISTS daily_day ON daily (day, account)",),
+    indexes=(
+        "CREATE INDEX IF NOT EXISTS daily_day ON daily (day, account)",
+        f"CREATE INDEX IF NOT EXISTS daily_house ON daily (account, day) WHERE {NO_CLIENT}",
+    ),
     lines=lines,
     added=("in_msat", "out_msat", "lines"),
     newest=("last_position",),

@@ -60,14 +60,28 @@ def catch_up(store: Log, name: str, progress: Progress, upto: int | None = None)
 
 
 def catch_up_all(store: Log, names: Iterable[str], progress: Progress) -> None:
-    """Let followers read one after the other, all of them up to one position.
+    """Let followers read up to one position, each page of the log read once for all of them.
 
     Were each to read all there is when its turn comes, the later ones would be ahead of those
     that they point into for as long as anybody writes.
     """
-    head = store.head()
+    head, names = store.head(), tuple(names)
+    positions = {store.follower_position(name) for name in names}
+    if len(positions) == 1:
+        _tell_together(store, names, positions.pop(), head, progress)
     for name in names:
         catch_up(store, name, progress, head)
+
+
+def _tell_together(
+    store: Log, names: Sequence[str], after: int, head: int, progress: Progress
+) -> None:
+    """Tell each page to followers that are all at `after`, until one of them is elsewhere."""
+    for page in store.log(after, head):
+        if not all(store.follow(name, after, page) for name in names):
+            return
+        after = page[-1][0]
+        progress(after, head)
 
 
 def rebuild(store: Log, followers: Iterable[str], progress: Progress) -> None:
@@ -85,10 +99,12 @@ def rebuild(store: Log, followers: Iterable[str], progress: Progress) -> None:
         return settle(rows)
 
     store.replace_guards(fold_tail)
-    head = store.head()
-    for name in followers:
-        store.forget(name)
-        catch_up(store, name, progress, head)
+    names = list(followers)
+    # The first, which the others point into, is whole before they begin.
+    for some in (names[:1], names[1:]):
+        for name in some:
+            store.forget(name)
+        catch_up_all(store, some, progress)
 
 
 def verify(store: Log, progress: Progress) -> str | None:

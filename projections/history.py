@@ -6,7 +6,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from domain.posting import available, held, mint
-from projections.chart import Query, balance_msat, told_upto
+from projections.chart import Query, passed_msat, told_upto
+from projections.moments import Period
 from projections.statement import moment_of, uuid_of
 
 if TYPE_CHECKING:
@@ -47,8 +48,8 @@ def read_history(
     upto = told_upto(query)
     end = upto + 1 if before is None else min(before, upto + 1)
     free, kept = available(account_id), held(account_id)
-    total = sum(balance_msat(query, name, None, upto) for name in (free, kept))
-    total -= _later_msat(query, free, kept, end, upto)
+    place = (end, -1)
+    total = sum(passed_msat(query, name, Period(), place) for name in (free, kept))
     found: list[Change] = []
     for _, rows in groupby(_rows(query, free, kept, end, limit), key=lambda row: row[0]):
         lines = list(rows)
@@ -77,20 +78,6 @@ def _rows(query: Query, free: str, kept: str, end: int, limit: int) -> list[Any]
             values += [name, twin, end, LINES_PER_EVENT * (limit + 1)]
     statement = f"{' UNION ALL '.join(branches)} ORDER BY position DESC, line"
     return query(statement, values)
-
-
-def _later_msat(query: Query, free: str, kept: str, end: int, upto: int) -> int:
-    """Return by how much the lines from `end` on have changed the account."""
-    later = 0
-    for side, sign in (("source", -1), ("destination", 1)):
-        for name in (free, kept):
-            rows = query(
-                f"SELECT SUM(amount_msat) FROM journal WHERE {side} = ?"  # noqa: S608
-                " AND position >= ? AND position <= ?",
-                (name, end, upto),
-            )
-            later += sign * int(rows[0][0] or 0)
-    return later
 
 
 def _signed(row: Any, free: str, kept: str) -> int:

@@ -9,6 +9,9 @@ from typing import NamedTuple, Self
 DAY = re.compile(r"(19[7-9]|[2-9]\d\d)\d-\d\d-\d\d", re.ASCII)
 TIME = re.compile(DAY.pattern + r"[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
+DAYS_END = "9999-12-31"
+"""The last day there is, where no other ends a period."""
+
 
 class MomentError(ValueError):
     """Neither a date nor an RFC 3339 time, or a period that ends before it begins."""

@@ -8,9 +8,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 from domain.posting import available, held
-from projections.chart import BY_SIDE, NotToldError, Query, Source, balance_msat, told_upto
+from projections.chart import (
+    BY_SIDE,
+    NotToldError,
+    Query,
+    Source,
+    balance_msat,
+    passed_msat,
+    told_upto,
+)
 from projections.journal import lines as journal_lines
-from projections.moments import Period
+from projections.moments import DAYS_END, Period, day_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -89,7 +97,7 @@ def read_part(
     upto = told_upto(query)
     place = after or Place()
     opening = tuple(
-        _opening(query, account, period, upto) + _passed(query, account, period, place)
+        _opening(query, account, period, upto) + passed_msat(query, account, period, place)
         for account in accounts
     )
     return _part(query, _Wanted(tuple(accounts), period, upto), place, limit, opening)
@@ -159,6 +167,7 @@ def _part(
 
 def _rows(query: Query, wanted: _Wanted, after: Place, limit: int) -> list[Row]:
     accounts, period, upto = wanted
+    first, last = _span(query, accounts, period, upto)
     within, bounds = _within(period)
     branches: list[str] = []
     values: list[Any] = []
@@ -169,29 +178,28 @@ def _rows(query: Query, wanted: _Wanted, after: Place, limit: int) -> list[Row]:
                 f"SELECT * FROM (SELECT {COLUMNS} FROM journal WHERE {side} = ?"  # noqa: S608
                 f" AND {BEHIND}{within} ORDER BY position, line LIMIT ?) AS {side}"
             )
-            values += [account, after.position, after.position, after.line, upto]
+            from_position = max(first, after.position)
+            values += [account, from_position, after.position, after.line, last]
             values += [*bounds, limit]
     # An arrow between two of the accounts comes from both sides: UNION tells it once.
     statement = f"{' UNION '.join(branches)} ORDER BY position, line LIMIT ?"
     return query(statement, [*values, limit])
 
 
+def _span(query: Query, accounts: Sequence[str], period: Period, upto: int) -> tuple[int, int]:
+    """Return the first and the last position that a line of `period` can have, up to `upto`."""
+    begin, end = period
+    marks = ", ".join("?" * len(accounts))
+    first, last = query(
+        "SELECT MIN(first_position), MAX(last_position) FROM daily"  # noqa: S608
+        f" WHERE account IN ({marks}) AND day >= ? AND day <= ?",
+        [*accounts, day_of(begin) if begin else "", day_of(end) if end else DAYS_END],
+    )[0]
+    return (upto + 1, upto) if first is None else (first, min(last, upto))
+
+
 def _opening(query: Query, account: str, period: Period, upto: int) -> int:
     return 0 if period.begin is None else balance_msat(query, account, period.begin, upto)
-
-
-def _passed(query: Query, account: str, period: Period, place: Place) -> int:
-    """Return what the lines of `period` up to `place` add to `account`."""
-    within, bounds = _within(period)
-    passed = 0
-    for side, sign in BY_SIDE:
-        found = query(
-            f"SELECT SUM(amount_msat) FROM journal WHERE {side} = ? AND position <= ?"  # noqa: S608
-            f" AND (position < ? OR line <= ?){within}",
-            [account, place.position, place.position, place.line, *bounds],
-        )
-        passed += sign * int(found[0][0] or 0)
-    return passed
 
 
 def _within(period: Period) -> tuple[str, list[datetime]]:

@@ -14,7 +14,7 @@ from app.sealing.sign import follow as follow_seals
 from app.store.errors import StoreError
 from app.store.seals import Seals
 from app.terminal import Progress, database_option, open_store_or_exit
-from projections.follow import catch_up
+from projections.follow import catch_up_all
 from projections.guard import keep
 from projections.moments import MomentError, moment, start_of_day
 from projections.sheets import SHEETS
@@ -62,9 +62,8 @@ def seed_sample(database_url: str, events: int, seed: int, until: str | None) ->
             )
         try:
             _fill(store, seed, events, end)
-            for sheet in SHEETS:
-                with Progress(f"told the {sheet.name}") as progress:
-                    catch_up(store, sheet.name, progress)
+            with Progress("told") as progress:
+                catch_up_all(store, [sheet.name for sheet in SHEETS], progress)
             follow_seals(Seals(store))
         except StoreError as error:
             raise click.ClickException(str(error)) from error

@@ -21,6 +21,7 @@ from app.store.errors import (
 from app.store.mapper import LedgerMapper
 from app.store.postgres_rows import (
     LOG_LOCK,
+    add_lines,
     change_balances,
     delete,
     insert_events,
@@ -38,7 +39,6 @@ from app.store.tables import (
     FOLLOWS,
     GUARD_TABLES,
     INDEXES,
-    write_lines,
 )
 from app.store.upgrade import SCHEMA_VERSION, disposal, folded
 from domain.batch import Answer, Decided, decide
@@ -186,16 +186,12 @@ class PostgresStore(Reads):
         """
         sheet = self.sheets[name]
         lines = sheet.told(page)
-        with (
-            self._translated(),
-            self._connection().transaction(),
-            self._connection().cursor() as cursor,
-        ):
-            cursor.execute(_places(FOLLOWS), (name,))
-            cursor.execute(_places(FOLLOWED), (page[-1][0], name, after))
-            told = cursor.rowcount == 1
-            if told:
-                cursor.executemany(_places(write_lines(sheet)), lines)
+        with self._translated(), self._connection().transaction():
+            db = self._connection()
+            db.execute(_places(FOLLOWS), (name,))
+            told = db.execute(_places(FOLLOWED), (page[-1][0], name, after)).rowcount == 1
+            if told and lines:
+                add_lines(db, sheet, lines)
         return told
 
     def forget(self, name: str) -> None:

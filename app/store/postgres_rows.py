@@ -23,6 +23,7 @@ from app.store.tables import (
     SETTING,
     TOTALS,
     totals_of,
+    write_lines,
 )
 from domain.command import Needs
 from domain.guards import FREE, NO_ACCOUNT, AccountRow, GuardRows
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from domain.command import Command
+    from projections.sheet import Line, Sheet
 
 LOG_LOCK = 0x7A11_571C
 """Advisory lock that orders the log: who inserts events holds it until its commit."""
@@ -178,6 +180,15 @@ def insert_events(
 ) -> None:
     """Append events, each as `LedgerMapper.encode` wrote it."""
     db.execute(INSERT_EVENTS, _columns(EVENT, encoded))
+
+
+def add_lines(
+    db: psycopg.Connection[tuple[Any, ...]], sheet: Sheet, lines: Sequence[Line]
+) -> None:
+    """Add lines to a follower's table: one statement, where one a line takes thrice as long."""
+    kinds = [kind for _, kind in sheet.columns]
+    source = f"SELECT * FROM unnest({_places(kinds)})"
+    db.execute(write_lines(sheet, source), _columns(kinds, lines))
 
 
 def _numbers(needs: Needs) -> list[int]:

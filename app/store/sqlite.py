@@ -176,7 +176,8 @@ class SqliteStore(Reads):
             db.execute(FOLLOWS, (name,))
             told = db.execute(FOLLOWED, (page[-1][0], name, after)).rowcount == 1
             if told:
-                db.executemany(write_lines(sheet), lines)
+                places = ", ".join("?" * len(sheet.columns))
+                db.executemany(write_lines(sheet, f"VALUES ({places})"), lines)
         return told
 
     def forget(self, name: str) -> None:

@@ -348,16 +348,15 @@ FOLLOWED = "UPDATE follower SET position = ? WHERE name = ? AND position = ?"
 """Changes no row when another process has told the same page meanwhile."""
 
 
-def write_lines(sheet: Sheet) -> str:
-    """Return the statement that adds one line to a follower's table."""
+def write_lines(sheet: Sheet, source: str) -> str:
+    """Return the statement that adds the lines that `source` (SQL) yields to a table."""
     columns = [name for name, _ in sheet.columns]
-    keys, places = ", ".join(columns[: sheet.key_count]), ", ".join("?" * len(columns))
+    keys = ", ".join(columns[: sheet.key_count])
     changes = [f"{name} = {sheet.name}.{name} + excluded.{name}" for name in sheet.added]
     changes += [f"{name} = excluded.{name}" for name in sheet.newest]
     again = f"DO UPDATE SET {', '.join(changes)}" if changes else "DO NOTHING"
     return (
-        f"INSERT INTO {sheet.name} ({', '.join(columns)}) VALUES ({places})"
-        f" ON CONFLICT ({keys}) {again}"
+        f"INSERT INTO {sheet.name} ({', '.join(columns)}) {source} ON CONFLICT ({keys}) {again}"
     )
 
 

@@ -2,15 +2,17 @@ from __future__ import annotations
 
 from datetime import timedelta
 from itertools import pairwise
+from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
 
 from domain.posting import EARNED
 from projections.books import Books
-from projections.chart import NotToldError, balance_msat, read_chart, told_upto
+from projections.chart import NotToldError, balance_msat, passed_msat, read_chart, told_upto
 from projections.journal import JOURNAL
-from projections.moments import start_of_day
+from projections.moments import Period, start_of_day
+from projections.statement import moment_of
 from tests.projections.story import CLIENTS, Story, books_of, put
 
 if TYPE_CHECKING:
@@ -92,3 +94,24 @@ def test_while_the_journal_is_made_anew_nothing_is_told(followed: Store) -> None
 
     with pytest.raises(NotToldError, match="made anew"):
         read_chart(followed, None)
+
+
+def test_what_has_passed_is_what_the_lines_say(followed: Store, story: Story) -> None:
+    """Of any account, in any period, up to any place."""
+    chance = Random(3)  # noqa: S311  (a sample is no secret)
+    times = [None, *(entry.event.at for entry in story.entries[::40])]
+    with followed.snapshot() as query:
+        journal = query(
+            "SELECT position, line, at, source, destination, amount_msat FROM journal"
+        )
+        for _ in range(60):
+            account, position = chance.choice(journal)[4], chance.randrange(1, 500)
+            begin, end = chance.choice(times), chance.choice(times)
+            place = (position, chance.randrange(-1, 3))
+            expected = sum(
+                amount * ((destination == account) - (source == account))
+                for at_position, line, at, source, destination, amount in journal
+                if (at_position, line) <= place and Period(begin, end).has(moment_of(at))
+            )
+
+            assert passed_msat(query, account, Period(begin, end), place) == expected

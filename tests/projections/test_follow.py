@@ -112,6 +112,34 @@ def test_who_is_overtaken_goes_on_from_there(place: Place) -> None:
     assert amounts(journal(store)) == amounts(told_of(store))
 
 
+def test_who_is_overtaken_among_several_goes_on_from_there(place: Place) -> None:
+    store = place.open()
+    a_day(store, ALICE)
+
+    catch_up_all(Overtaken(store, place.open()), (JOURNAL.name, DAILY.name), silent)
+
+    assert amounts(journal(store)) == amounts(told_of(store))
+    assert store.follower_position(DAILY.name) == store.head()
+
+
+def test_a_page_is_read_once_for_all_who_are_at_one_place(place: Place) -> None:
+    store = place.open()
+    a_day(store, ALICE)
+    reads: list[int] = []
+
+    class Counting(Overtaken):
+        def log(self, after: int = 0, upto: int | None = None) -> Any:
+            reads.append(after)
+            return self._store.log(after, upto)
+
+        def follow(self, name: str, after: int, page: Any) -> bool:
+            return self._store.follow(name, after, page)
+
+    catch_up_all(Counting(store, store), store.sheets, silent)
+
+    assert reads == [0]
+
+
 def test_while_money_moves_no_follower_gets_ahead_of_the_journal_it_points_into(
     store: Store,
 ) -> None:

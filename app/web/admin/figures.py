@@ -11,6 +11,7 @@ from domain.guards import FREE, INVOICE, ISSUED, OUT, RESERVED
 from domain.msat import MSAT_PER_UNIT
 from domain.posting import EARNED, postings
 from projections.chart import BY_SIDE, balance_msat, told_upto
+from projections.daily import NO_CLIENT
 from projections.moments import day_of, start_of_day
 from projections.statement import uuid_of
 from projections.usage import HOUSE, read_usage
@@ -107,7 +108,7 @@ def balances(query: Query, log: Log, moment: datetime | None = None) -> Balances
     names = {
         name
         for (name,) in query(
-            "SELECT DISTINCT account FROM daily WHERE account NOT LIKE ?", ["client:%"]
+            f"SELECT DISTINCT account FROM daily WHERE {NO_CLIENT}"  # noqa: S608
         )
     }
     found: dict[str, int] = defaultdict(int)

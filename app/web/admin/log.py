@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from projections.moments import Period
 
 PAGE = 50
-EXAMINED_MAX = 8_000
+EXAMINED_MAX = 4_000
 UNREAD_FACTOR = 16
 """How many more positions can be passed over when an event's text need not be read."""
 ACCOUNT_EXAMINED_MAX = 2_000
