@@ -29,7 +29,7 @@ from app.selling import create_providers, create_roster
 from app.store.errors import StoreError
 from app.store.opening import Store, open_store
 from app.store.seals import Seals
-from app.store.threads import beside_the_hub, in_groups, one_by_one
+from app.store.threads import beside_the_hub, changing_beside_the_hub, in_groups, one_by_one
 from app.web import free, health, proof, receipts, statement
 from app.web.admin import shell
 from app.web.admin.log import Log
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from app.gateways.mint.crypto import Seed
     from app.sealing.sign import SigningKey
     from app.settings import Settings
+    from app.staff.attempts import Change
     from app.store.locks import Locks
 
 logger = logging.getLogger(__name__)
@@ -82,14 +83,16 @@ def create_app(settings: Settings | None = None) -> Flask:
     for store in (house.store, told):
         # Else its pool of connections is ended by an interpreter that is no longer whole.
         atexit.register(store.close)
-    app = _opened(house, told)
+    # Made once: nobody else writes through that store, whatever doors there are.
+    change = changing_beside_the_hub(told)
+    app = _opened(house, told, change)
     present = Present(app.wsgi_app)
     app.wsgi_app = present.serve  # type: ignore[method-assign]  # how Flask documents it
-    gevent.spawn(_follow_settings, house, told, present)
+    gevent.spawn(_follow_settings, house, told, change, present)
     return app
 
 
-def _opened(house: House, told: Store) -> Flask:
+def _opened(house: House, told: Store, change: Change) -> Flask:
     """Return the doors as the settings of now want them."""
     doors = _doors(house)
     app = create_web(doors)
@@ -108,18 +111,18 @@ def _opened(house: House, told: Store) -> Flask:
     app.register_blueprint(routes)
     if house.settings.trusted_proxies:
         app.wsgi_app = RealAddress(app.wsgi_app, house.settings.trusted_proxies)  # type: ignore[method-assign]  # how Flask documents it
-    shell.attach(app, create_auditor(house, told))
+    shell.attach(app, create_auditor(house, told, change))
     return app
 
 
-def _follow_settings(house: House, told: Store, present: Present) -> None:
+def _follow_settings(house: House, told: Store, change: Change, present: Present) -> None:
     """Let the doors be as the settings of now want them, within seconds of a change."""
     while True:
         gevent.sleep(LOOK_AGAIN_S)
         try:
             if house.store.settings() != house.changed:
                 found = renewed(house)
-                present.app = _opened(found, told).wsgi_app
+                present.app = _opened(found, told, change).wsgi_app
                 house = found
         except (SettingsError, StoreError, LedgerError) as error:
             logger.warning("settings are as they were: %s", error)

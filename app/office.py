@@ -8,13 +8,14 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
+from app.auditing import create_reconciliation
 from app.cashier.earnings import Earnings
 from app.cashier.expiry import Expiry
 from app.cashier.probe import Probe
 from app.cashier.rates import RateDesk
-from app.cashier.reconcile import Reconciliation
 from app.cashier.recover import ASK_AGAIN_AFTER, Recovery
 from app.cashier.swap import Swaps, Tidiness
+from app.diary import Diary
 from app.environment import SettingsError
 from app.figures import Figures
 from app.gateways.errors import RefusedError
@@ -26,7 +27,7 @@ from app.selling import create_providers
 from app.store.data_keys import DataKeys
 from app.store.opening import Store, open_store
 from app.store.seals import Seals
-from app.store.threads import one_by_one
+from app.store.threads import changing_one_by_one, one_by_one
 from app.webhooks import Webhooks
 from domain.guards import PAYOUT, SWAP
 from domain.msat import MSAT_PER_SAT
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
     import requests
 
+    from app.cashier.reconcile import Reconciliation
     from app.gateways.mint.crypto import Seed
     from app.settings import Settings
 
@@ -46,6 +48,7 @@ logger = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S = 20.0
 FOLLOW_EVERY_S = 2.0
 MEASURE_EVERY_S = 10.0
+NOTE_EVERY_S = 10.0
 TELL_EVERY_S = 2.0
 FINISH_EVERY_S = 10.0
 TIDY_EVERY_S = 60.0
@@ -60,22 +63,32 @@ def create_back_office(settings: Settings) -> BackOffice:
     house = build(settings, one_by_one)
     house.locks.take(house.ledger.owner)
     # A store of its own: following writes long pages, and must not delay what moves money.
-    followed, _ = open_store(settings.database_url)
+    followed = _store(settings)
     sealing = create_sealing(settings, house.seed)
-    plan = Plan(house, followed, sealing)
-    return BackOffice(plan.jobs(), house.locks, house.metrics.watched, plan.renewed)
+    diary = Diary(changing_one_by_one(_store(settings)))
+    plan = Plan(house, followed, sealing, diary)
+
+    @contextmanager
+    def watched(name: str) -> Iterator[None]:
+        with house.metrics.watched(name), diary.watched(name):
+            yield
+
+    return BackOffice(plan.jobs(), house.locks, watched, plan.renewed)
 
 
 class Plan:
     """The jobs as the settings of now want them."""
 
-    def __init__(self, house: House, followed: Store, sealing: Sealing) -> None:
+    def __init__(self, house: House, followed: Store, sealing: Sealing, diary: Diary) -> None:
         self._house = house
         self._followed = followed
         self._sealing = sealing
+        self._diary = diary
 
     def jobs(self) -> list[Job]:
-        return _jobs(self._house, self._followed, self._sealing)
+        jobs = _jobs(self._house, self._followed, self._sealing)
+        self._diary.expect({job.name: job.every_s for job in jobs})
+        return [*jobs, Job("diary", NOTE_EVERY_S, self._diary.write)]
 
     def renewed(self) -> list[Job] | None:
         """Return the jobs if a setting was changed, else `None`; raises `StoreError`."""
@@ -118,7 +131,7 @@ def _jobs(house: House, followed: Store, sealing: Sealing) -> list[Job]:
         Job("followers", FOLLOW_EVERY_S, lambda: _follow(followed)),
         Job("models", settings.models_refresh_interval_s, create_providers(house).refresh_all),
         Job("figures", MEASURE_EVERY_S, _figures(house, followed).measure),
-        Job("reconciliation", settings.reconcile_interval_s, _reconciliation(house).run),
+        Job("reconciliation", settings.reconcile_interval_s, create_reconciliation(house).run),
         Job("checkpoint", SEAL_EVERY_S, sealing.seal),
         Job("comparison with what was signed", COMPARE_EVERY_S, sealing.compare),
         Job("keys of erased accounts", SWEEP_EVERY_S, DataKeys(house.store).shred),
@@ -143,8 +156,7 @@ def _jobs(house: House, followed: Store, sealing: Sealing) -> list[Job]:
 
 def create_sealing(settings: Settings, seed: Seed) -> Sealing:
     """Return what seals the log, on a store of its own; raises `StoreError`."""
-    store, _ = open_store(settings.database_url)
-    return Sealing(Seals(store), signing_key(settings, seed))
+    return Sealing(Seals(_store(settings)), signing_key(settings, seed))
 
 
 def _figures(house: House, told: Store) -> Figures:
@@ -181,9 +193,9 @@ def _expiry(house: House) -> Callable[[], object]:
     return Expiry(house.store, house.refunds, house.payouts, address_of).refund_expired
 
 
-def _reconciliation(house: House) -> Reconciliation:
-    stuck_after = timedelta(seconds=house.settings.stuck_after_s)
-    return Reconciliation(house.ledger, house.mints, house.store, stuck_after)
+def _store(settings: Settings) -> Store:
+    store, _ = open_store(settings.database_url)
+    return store
 
 
 def _tidiness(settings: Settings) -> Tidiness:
@@ -211,7 +223,7 @@ def open_reconciliation(settings: Settings) -> Iterator[Reconciliation]:
     """Build what compares the books with the mints; raises `SettingsError`, `StoreError`."""
     house = build(settings, one_by_one)
     try:
-        yield _reconciliation(house)
+        yield create_reconciliation(house)
     finally:
         house.mints.close()
         house.store.close()

@@ -21,6 +21,7 @@ CashierError
 ├── PayoutFeeError           the mint asks for too much for a payment
 ├── PayoutUnknownError       no such payout was ever begun for this account
 ├── WithdrawalUnknownError   no such token was ever made for the owner
+├── NothingOpenError         no such movement waits for an answer
 └── ProviderError            a provider cannot be set up, or asked for its models
     ├── ProviderThereError   there is a provider of this name
     ├── ProviderUnknownError no provider has this name
@@ -133,6 +134,10 @@ class PayoutUnknownError(CashierError):
 
 class WithdrawalUnknownError(CashierError):
     """No such token was ever made for the owner of the house."""
+
+
+class NothingOpenError(CashierError):
+    """The movement waits for no answer: it has come to its end."""
 
 
 class ProviderError(CashierError):

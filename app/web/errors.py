@@ -279,6 +279,7 @@ CASHIER: Mapping[type[Exception], Rule] = {
     cashier.PayoutUnknownError: NOT_FOUND,
     # Nobody but the owner withdraws, and not by these doors.
     cashier.WithdrawalUnknownError: INTERNAL,
+    cashier.NothingOpenError: INTERNAL,
     # Nobody sets a provider up through the doors that clients come in by.
     cashier.ProviderError: INTERNAL,
     cashier.ProviderThereError: INTERNAL,
@@ -338,6 +339,7 @@ STORE: Mapping[type[Exception], Rule] = {
     store.SchemaTooNewError: INTERNAL,
     store.UpgradeError: INTERNAL,
     store.BackupError: INTERNAL,
+    store.LogMovedError: INTERNAL,
     # The library's reads raise its own.
     PersistenceError: STORE_DOWN,
 }

@@ -9,10 +9,12 @@ from flask import g, request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from uuid import UUID
 
     from flask import Response
 
     from app.cashier.providers import Providers
+    from app.cashier.reconcile import Report
     from app.cashier.withdrawal import Withdrawals
     from app.sealing.prove import Inclusion
     from app.staff.attempts import Attempts
@@ -37,7 +39,8 @@ class Auditor:
     `sealed` proves that an event is under a checkpoint, or raises `NotSealedError`. `prices`
     are those in force; `fixed_btc_usd` is the operator's own rate, `public_url` where clients
     reach the house. A movement that waits for longer than `stuck_after_s` is stuck at its
-    mint.
+    mint. `ask_again` asks about one movement and tells whether it has ended, `compare` asks a
+    mint about all our proofs; both raise `TimeoutError` rather than last for long.
     """
 
     house: str
@@ -53,6 +56,8 @@ class Auditor:
     providers: Providers | None = None
     stuck_after_s: float = 3600.0
     withdrawals: Withdrawals | None = None
+    ask_again: Callable[[UUID], bool] | None = None
+    compare: Callable[[str], Report] | None = None
 
     def session(self) -> Session | None:
         """Return the session of the request that is being answered, if it has one."""

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from app.cashier.errors import CashierError
+from app.gateways.errors import GatewayError
+from app.gateways.mint.errors import SealError, TokenError
 from app.web.admin import figures
-from app.web.admin.room import Room, asked_moment, page
+from app.web.admin.room import FormError, Room, asked_moment, filled_id, page
+from domain.errors import LedgerError
 from domain.identity import prices_of_version
+from domain.rights import SETTINGS
 
 if TYPE_CHECKING:
     from projections.chart import Query
 
 PRICES_MAX = 500
+ASKED_AGAIN = "asked again"
+ENDED = "It has come to its end."
+NOT_YET = "It has no end yet."
+TROUBLES = (CashierError, GatewayError, LedgerError, SealError, TokenError, TimeoutError)
 
 
 class Balances(Room):
@@ -30,6 +40,24 @@ class Unfinished(Room):
 
     @page("/")
     def index(self) -> Any:
+        return self._told()
+
+    @page("/ask", "POST", scope=SETTINGS)
+    def ask(self) -> Any:
+        """Ask about one movement now, as the back office does by the clock."""
+        movement = filled_id("movement")
+        if self.auditor.ask_again is None:
+            raise FormError("No mint can be asked from here.")
+        self.auditor.note(ASKED_AGAIN, self.auditor.who(), str(movement))
+        try:
+            has_ended = self.auditor.ask_again(movement)
+        except TROUBLES as error:
+            return self._told(
+                f"{NOT_YET} {str(error) or type(error).__name__}"
+            ), HTTPStatus.CONFLICT
+        return self._told(ENDED if has_ended else NOT_YET)
+
+    def _told(self, message: str = "") -> str:
         since = datetime.now(UTC) - timedelta(seconds=self.auditor.stuck_after_s)
 
         def read(query: Query) -> dict[str, Any]:
@@ -43,7 +71,9 @@ class Unfinished(Room):
             }
 
         found = self.auditor.look(read)
-        return self.render("auditor/unfinished.html", rows_max=figures.ROWS_MAX, **found)
+        return self.render(
+            "auditor/unfinished.html", rows_max=figures.ROWS_MAX, message=message, **found
+        )
 
 
 class Mints(Room):

@@ -125,6 +125,11 @@ class Log:
         tail = "WHERE originator_id = ? ORDER BY originator_version LIMIT ?"
         return self._told(query, tail, [stream, limit])
 
+    def newest_of(self, query: Query, stream: UUID, limit: int) -> list[Told]:
+        """Return the newest events of a movement that has many, newest first."""
+        tail = "WHERE originator_id = ? ORDER BY originator_version DESC LIMIT ?"
+        return self._told(query, tail, [stream, limit])
+
     def behind(self, query: Query, position: int, limit: int) -> list[Told]:
         """Return the first `limit` events behind `position`, in order."""
         tail = f"WHERE {self._position} > ? ORDER BY {self._position} LIMIT ?"

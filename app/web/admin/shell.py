@@ -14,9 +14,11 @@ from app.web.admin.books import Balances, Mints, Prices, Unfinished
 from app.web.admin.door import Door
 from app.web.admin.events import Events
 from app.web.admin.feed import Feed
+from app.web.admin.jobs import Jobs
 from app.web.admin.overview import Overview
 from app.web.admin.payouts import PayoutDesk
 from app.web.admin.providers import ProviderDesk
+from app.web.admin.reconciling import Reconciling
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -68,7 +70,9 @@ def attach(app: Flask, auditor: Auditor) -> None:
         Balances(auditor, "Balances", "balances"),
         Unfinished(auditor, "Unfinished", "unfinished"),
         Mints(auditor, "Mints", "mints"),
+        Reconciling(auditor, "Reconciliation", "reconciliation"),
         PayoutDesk(auditor, "Payouts", "payouts"),
+        Jobs(auditor, "Jobs", "jobs"),
         Prices(auditor, "Prices", "prices"),
         ProviderDesk(auditor, "Providers", "providers", in_menu=auditor.providers is not None),
         Feed(auditor, "Feed", "feed"),
