@@ -17,6 +17,10 @@ COVERING := tests/domain tests/projections tests/store tests/cashier tests/test_
   tests/test_accounts.py domain projections
 # How many processes the other tests share.
 JOBS ?= 2
+# What `make simulate` runs.
+SEEDS ?= 300
+FIRST ?= 1
+STEPS ?= 90
 # A release younger than this is left to others to find out about.
 COOLDOWN ?= 7 days
 
@@ -88,6 +92,11 @@ lock-clients: $(INSTALLED) ## the same for the environments of the clients
 .PHONY: rebuild
 rebuild: $(INSTALLED) ## drop every projection and make it again from the events
 	@exec $(BIN)/tallystick rebuild
+
+.PHONY: simulate
+simulate: $(INSTALLED) ## the whole money path, simulated: SEEDS=10000, FIRST=1, STEPS=90
+	@exec $(BIN)/python -m tests.simulation \
+	  --seeds $(SEEDS) --first $(FIRST) --steps $(STEPS)
 
 .PHONY: bench-ledger
 bench-ledger: $(INSTALLED) ## hold+charge pairs a second, beside the floor of raw inserts

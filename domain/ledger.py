@@ -298,11 +298,20 @@ class Ledger(InvoiceLedger, OwnLedger):
         return expect(self._record(command), PayoutPaid)
 
     def abandon_payout(
-        self, newest: Entry, payment: Payment, keyset_id: str, reason: str
+        self,
+        newest: Entry,
+        payment: Payment,
+        keyset_id: str,
+        reason: str,
+        fee: int | None = None,
     ) -> Entry:
-        """Record the outputs for which a payment's inputs will be swapped to ourselves."""
-        command = AbandonPayout(newest.stream, newest.version, payment, keyset_id, reason)
-        return self._record(command)
+        """Record the outputs for which a payment's inputs will be swapped to ourselves.
+
+        `fee` is what the mint keeps for it, if not the payment's input fee. Raises
+        `FeeTooHighError`.
+        """
+        stream, version, _ = newest
+        return self._record(AbandonPayout(stream, version, payment, keyset_id, reason, fee))
 
     def cancel_payout(
         self, newest: Entry, abandoned: PayoutAbandoned, proofs: tuple[Signed, ...]

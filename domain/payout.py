@@ -13,6 +13,7 @@ import msgspec
 from domain.command import AskTheLogError, Needs
 from domain.deposit import Plan, Signed, ended, keep, newest
 from domain.errors import (
+    FeeTooHighError,
     InsufficientFundsError,
     LedgerBrokenError,
     NothingToRefundError,
@@ -59,9 +60,13 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
         return self.amount + self.fee_reserve + self.input_fee
 
     @property
+    def worth(self) -> int:
+        return sum(spent.amount for spent in self.inputs)
+
+    @property
     def spare(self) -> int:
         """What the inputs are worth beyond the amount and the mint's fee for them."""
-        return sum(spent.amount for spent in self.inputs) - self.amount - self.input_fee
+        return self.worth - self.amount - self.input_fee
 
     @property
     def unit_msat(self) -> int:
@@ -134,6 +139,11 @@ class PayoutAbandoned(Event, frozen=True, kw_only=True):
     plan: Plan
     reason: str
 
+    @property
+    def fee(self) -> int:
+        """What the mint is to keep for that swap."""
+        return self.payment.worth - sum(self.plan.amounts)
+
     def apply(self, rows: GuardRows, stream: UUID, version: int) -> None:
         self.plan.use(rows, self.payment.mint, self.payment.unit)
         _open(rows, stream, version, self)
@@ -149,7 +159,8 @@ class PayoutCancelled(Event, frozen=True, kw_only=True):
 
     @property
     def fee_msat(self) -> int:
-        return self.payment.input_fee * self.payment.unit_msat
+        kept = self.payment.worth - sum(proof.amount for proof in self.proofs)
+        return kept * self.payment.unit_msat
 
     @property
     def returned_msat(self) -> int:
@@ -267,13 +278,18 @@ class EndPayout:
 
 @dataclass(frozen=True, slots=True)
 class AbandonPayout:
-    """Record the outputs for which the inputs are about to be swapped to ourselves."""
+    """Record the outputs for which the inputs are about to be swapped to ourselves.
+
+    `fee` is what the mint keeps for that, if it is not what the payment's start has
+    counted on. Raises `FeeTooHighError` when that is more than was taken.
+    """
 
     stream: UUID
     version: int
     payment: Payment
     keyset_id: str
     reason: str
+    fee: int | None = None
 
     def need(self, needs: Needs) -> None:
         needs.movements.add(self.stream)
@@ -282,7 +298,10 @@ class AbandonPayout:
     def decide(self, rows: GuardRows, at: datetime) -> Entry:
         _expect(rows, self.stream, self.version)
         payment = self.payment
-        amounts = split(payment.spare + payment.amount)
+        fee = payment.input_fee if self.fee is None else self.fee
+        if fee > payment.taken:
+            raise FeeTooHighError
+        amounts = split(payment.worth - fee)
         abandoned = PayoutAbandoned(
             at=at,
             payment=payment,

@@ -28,7 +28,7 @@ from app.gateways.mint.mints import UntrustedMintError
 from app.gateways.mint.wallet import REPLAN
 from app.gateways.mint.wire import QuoteState
 from domain.deposit import Signed
-from domain.errors import MovementEndedError, UnknownAccountError
+from domain.errors import FeeTooHighError, MovementEndedError, UnknownAccountError
 from domain.event import Entry
 from domain.guards import PAYOUT, AccountRow, GuardRows, MovementRow, ProofKey, ProofRow, Totals
 from domain.identity import OWNER
@@ -312,13 +312,29 @@ class Payouts:
         try:
             signed = wallet.swap(self._inputs(entry, event.payment), event.plan)
         except MintRefusedError as error:
-            if error.code not in REPLAN:
-                raise
             self._pause(PAUSE_S)
-            keyset_id = wallet.other_keyset(event.payment.unit)
-            return self._ledger.abandon_payout(entry, event.payment, keyset_id, event.reason)
+            return self._taken_back_anew(entry, event, wallet, error)
         cancelled = self._ledger.cancel_payout(entry, event, signed)
         return Entry(entry.stream, entry.version + 1, cancelled)
+
+    def _taken_back_anew(
+        self, entry: Entry, event: PayoutAbandoned, wallet: Wallet, refusal: MintRefusedError
+    ) -> Entry:
+        """Ask for other outputs: of another keyset, or less because the fee is another.
+
+        What the fee was thought to be may have been told before the mint made a keyset of
+        some of the inputs. Raises `refusal` if neither is so.
+        """
+        keyset_id = wallet.other_keyset(event.payment.unit)
+        fee = wallet.purse(event.payment.unit).fee(event.payment.inputs)
+        if refusal.code not in REPLAN and fee == event.fee:
+            raise refusal
+        try:
+            return self._ledger.abandon_payout(
+                entry, event.payment, keyset_id, event.reason, fee
+            )
+        except FeeTooHighError as error:
+            raise refusal from error
 
     def _inputs(self, entry: Entry, payment: Payment) -> list[Proof]:
         """Return the proofs that are set aside; raises `MovementEndedError` if they are not."""

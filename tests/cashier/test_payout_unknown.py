@@ -291,6 +291,26 @@ def test_giving_up_survives_a_change_of_keysets(
     assert funded.available_msat() == 99_000
 
 
+def test_proofs_of_a_keyset_one_had_not_heard_of_come_back_at_the_fee_there(
+    house: House, build: Build, mint: MoodyMint, bob: Bob
+) -> None:
+    """Found by simulation: the fee was taken for none, and the swap refused for ever."""
+    house.deposit(mint.fund(3))
+    mint.rotate("sat")
+    build(mint).deposit(mint.fund(101))
+
+    begun = pay(house, bob, 50_000)
+    # As five seconds bring it about.
+    house.mints.get(mint.url).keysets.refresh()
+    payout = pay(house, bob, 50_000, begun.payout_id)
+
+    assert (begun.status, payout.status) == (Status.PENDING, Status.FAILED)
+    assert bob.paid_sat == []
+    assert house.topics(payout.payout_id) == [FAILED[0], FAILED[1], *FAILED[1:]]
+    assert house.available_msat() == 2_000 + 100_000 - 1_000
+    assert house.store.open_movements() == []
+
+
 def test_the_back_office_ends_what_nobody_asks_for(
     funded: House, mint: MoodyMint, bob: Bob, tmp_path: Path
 ) -> None:

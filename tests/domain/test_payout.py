@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from domain.deposit import Signed
 from domain.errors import (
+    FeeTooHighError,
     InsufficientFundsError,
     LedgerBrokenError,
     MovementEndedError,
@@ -189,6 +190,33 @@ def test_who_gives_up_pays_the_mint_for_its_own_inputs() -> None:
         Posting(IN_FLIGHT, mint(MINT), 1_000),
         Posting(IN_FLIGHT, available(ALICE), 54_000),
     ]
+
+
+def test_inputs_come_back_less_the_fee_that_the_mint_really_takes() -> None:
+    begun = started()
+    payment = payment_of(begun)
+    first = abandoned(begun)
+    command = AbandonPayout(PAYOUT_ID, 2, payment, KEYSET, "unpaid", fee=2)
+    again = made(command, fold(*HISTORY, begun, first), begun, first)
+    end = cancelled(begun, first, again)
+
+    assert payment.input_fee == 0
+    rows = fold(*HISTORY, begun, first, again, end)
+    assert rows.accounts.rows[ALICE].available_msat == 98_000
+    assert worth_free(rows) == 98
+    assert postings(end.event) == [
+        Posting(IN_FLIGHT, mint(MINT), 2_000),
+        Posting(IN_FLIGHT, available(ALICE), 52_000),
+    ]
+
+
+def test_inputs_are_not_taken_back_for_more_than_was_taken() -> None:
+    begun = started()
+    payment = payment_of(begun)
+    command = AbandonPayout(PAYOUT_ID, 1, payment, KEYSET, "unpaid", fee=payment.taken + 1)
+
+    with pytest.raises(FeeTooHighError):
+        made(command, fold(*HISTORY, begun), begun)
 
 
 def test_a_payment_that_arrived_after_all_ends_one_that_was_given_up() -> None:

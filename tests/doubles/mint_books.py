@@ -100,6 +100,12 @@ class MintBooks:
         }
         return self.signed[b]
 
+    def new_name(self) -> str:
+        return secrets.token_hex(16)
+
+    def new_invoice(self, amount_msat: int) -> str:
+        return invoice_msat(amount_msat)
+
     def pay(self, quote: str) -> None:
         """Let the invoice of a mint quote be paid."""
         with self._lock:
@@ -214,8 +220,7 @@ class MintBooks:
     def _mint_quote(self, body: dict[str, Any]) -> dict[str, Any]:
         amount, unit = body["amount"], body["unit"]
         self.active(unit)
-        name = secrets.token_hex(16)
-        request = invoice_msat(amount * MSAT_OF_UNIT[unit])
+        name, request = self.new_name(), self.new_invoice(amount * MSAT_OF_UNIT[unit])
         state = "PAID" if self.pays_invoices else "UNPAID"
         quote = FakeQuote(name, request, amount, unit, state, body.get("pubkey"))
         quote.expiry = self.expiry
@@ -248,7 +253,7 @@ class MintBooks:
         if amount_msat is None:
             raise RefusalError(11000, "invoice has no amount")
         amount = -(-amount_msat // MSAT_OF_UNIT[body["unit"]])
-        name = secrets.token_hex(16)
+        name = self.new_name()
         reserve = max(2, -(-amount * self.reserve_percent // 100))
         quote = FakeQuote(name, body["request"], amount, body["unit"], fee_reserve=reserve)
         self.melt_quotes[name] = quote
@@ -304,7 +309,7 @@ class MintBooks:
             raise RefusalError(11002, "proofs are pending")
         keysets = [self._keyset(proof["id"]) for proof in inputs]
         for proof, keyset in zip(inputs, keysets, strict=True):
-            _check_proof(proof, keyset)
+            self.check_proof(proof, keyset)
         if len({keyset.unit for keyset in keysets}) != 1:
             raise RefusalError(11009, "inputs of multiple units")
         fee = -(-sum(keyset.fee_ppk for keyset in keysets) // 1000)
@@ -331,17 +336,17 @@ class MintBooks:
             raise RefusalError(12001, "keyset is not known")
         return self.keysets[keyset_id]
 
-
-def _check_proof(proof: dict[str, Any], keyset: FakeKeyset) -> None:
-    key = keyset.secret_keys.get(proof["amount"])
-    c = PublicKey(bytes.fromhex(proof["C"]))
-    if key is None or not b_dhke.verify(key, c, proof["secret"]):
-        raise RefusalError(10001, "proof could not be verified")
-    lock = spending_condition(proof["secret"])
-    if isinstance(lock, OtherLock):
-        raise RefusalError(11000, "lock not supported")
-    if isinstance(lock, P2pkLock) and not _opens(proof, lock):
-        raise RefusalError(0, "Witness is missing for p2pk signature")
+    def check_proof(self, proof: dict[str, Any], keyset: FakeKeyset) -> None:
+        """Refuse a proof that is not signed by us, or is locked and not opened."""
+        key = keyset.secret_keys.get(proof["amount"])
+        c = PublicKey(bytes.fromhex(proof["C"]))
+        if key is None or not b_dhke.verify(key, c, proof["secret"]):
+            raise RefusalError(10001, "proof could not be verified")
+        lock = spending_condition(proof["secret"])
+        if isinstance(lock, OtherLock):
+            raise RefusalError(11000, "lock not supported")
+        if isinstance(lock, P2pkLock) and not _opens(proof, lock):
+            raise RefusalError(0, "Witness is missing for p2pk signature")
 
 
 def _opens(proof: dict[str, Any], lock: P2pkLock) -> bool:

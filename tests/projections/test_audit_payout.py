@@ -82,7 +82,7 @@ def test_a_payout_goes_its_way_to_one_end(entries: tuple[Entry, ...], wrong: str
             (
                 STARTED,
                 falsified(
-                    ABANDONED, plan=Plan(keyset_id=KEYSET, counter_from=9, amounts=(32, 16))
+                    ABANDONED, plan=Plan(keyset_id=KEYSET, counter_from=9, amounts=(8, 1))
                 ),
             ),
             "takes another amount back",
