@@ -12,8 +12,17 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from app import accounts, admin_verbs, backup, erasing, provider_verbs, setting_verbs
+from app import (
+    accounts,
+    admin_verbs,
+    backup,
+    erasing,
+    nostr_verbs,
+    provider_verbs,
+    setting_verbs,
+)
 from app.accounts import layout_option
+from app.announcing import key_of, open_announcing
 from app.auditing import first_password, open_operators
 from app.environment import SettingsError, former_lines, load_settings
 from app.gateways.mint.crypto import Seed
@@ -312,6 +321,13 @@ def _changes() -> Iterator[Changes]:
 
 
 @contextmanager
+def _announcing() -> Iterator[nostr_verbs.Announcing]:
+    set_up_logs("ERROR")
+    with open_announcing(_settings()) as announcing:
+        yield announcing
+
+
+@contextmanager
 def _providers() -> Iterator[Providers]:
     set_up_logs("WARNING")
     with open_providers(_settings()) as providers:
@@ -363,19 +379,20 @@ def _public_key(verifier: str) -> bytes:
 
 def _settings() -> Settings:
     try:
-        return load_settings()
+        settings = load_settings()
+        key_of(settings)
     except SettingsError as error:
         raise click.ClickException(str(error)) from error
+    return settings
 
 
 for verb in (*accounts.VERBS, *backup.VERBS, *erasing.VERBS, seed_sample):
     main.add_command(verb)
-for verb in admin_verbs.VERBS:
-    admin.add_command(verb)
-for verb in provider_verbs.VERBS:
-    provider.add_command(verb)
-for verb in setting_verbs.VERBS:
-    settings.add_command(verb)
+PARTS = ((admin, admin_verbs), (provider, provider_verbs), (settings, setting_verbs))
+for part, named in PARTS:
+    for verb in named.VERBS:
+        part.add_command(verb)
+main.add_command(nostr_verbs.group(_announcing))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import gevent
 
+from app.announcing import keeps_directory, npub_of, onion_url_of
 from app.auditing import create_auditor
 from app.cashier.bill import Policy
 from app.cashier.charge import Charges
@@ -20,7 +21,6 @@ from app.cashier.sizing import TokenSizes
 from app.cashier.ticket import Tickets
 from app.changes import Changes
 from app.environment import SettingsError, load_settings
-from app.gateways.onion import find_onion_url
 from app.house import House, build, renewed, signing_key
 from app.readiness import health_of
 from app.sealing.prove import Proofs
@@ -30,7 +30,7 @@ from app.store.errors import StoreError
 from app.store.opening import Store, open_store
 from app.store.seals import Seals
 from app.store.threads import beside_the_hub, changing_beside_the_hub, in_groups, one_by_one
-from app.web import free, health, proof, receipts, statement
+from app.web import free, health, proof, providers, receipts, statement
 from app.web.admin import shell
 from app.web.admin.log import Log
 from app.web.app import Doors, create_web
@@ -103,8 +103,9 @@ def _opened(house: House, told: Store, change: Change) -> Flask:
     app.register_blueprint(free.blueprint(paths, doors.quotes.routes))
     bearer = Bearer(house.deposits, house.store.account, house.store.key)
     log = Log(told.position, told.mapper.decode)
-    books = Books(bearer, beside_the_hub(told), log.movement)
-    app.register_blueprint(statement.blueprint(books))
+    look = beside_the_hub(told)
+    app.register_blueprint(statement.blueprint(Books(bearer, look, log.movement)))
+    app.register_blueprint(providers.blueprint(look, is_kept=keeps_directory(house.settings)))
     key = signing_key(house.given, house.seed)
     written = Receipts(seals, key, house.store.mapper.decode)
     routes = receipts.blueprint(bearer, doors.tickets.account_of, written.of_request)
@@ -216,9 +217,9 @@ def _about(settings: Settings, key: SigningKey, seed: Seed) -> About:
         description=settings.description,
         version=version("tallystick"),
         mints=settings.cashu_mints,
-        npub=settings.npub,
+        npub=npub_of(settings),
         http_url=settings.http_url,
-        onion_url=settings.onion_url or find_onion_url(settings.onion_hostname_file),
+        onion_url=onion_url_of(settings),
         verifier_key=str(key.verifier),
         pubkey=opener_of(seed).pubkey,
         child_key_cost_msat=settings.child_key_cost_msat,

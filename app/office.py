@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
+from app.announcing import create_directory, create_publisher, keeps_directory
 from app.auditing import create_reconciliation
 from app.cashier.earnings import Earnings
 from app.cashier.expiry import Expiry
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+ANNOUNCE_EVERY_S = 15.0
 CONNECT_TIMEOUT_S = 20.0
 FOLLOW_EVERY_S = 2.0
 MEASURE_EVERY_S = 10.0
@@ -128,6 +130,7 @@ def _jobs(house: House, followed: Store, sealing: Sealing) -> list[Job]:
         Job("locked tokens", FINISH_EVERY_S, house.batches.sweep),
         Job("invoices", WATCH_EVERY_S, house.invoices.watch),
         *_payout_jobs(house),
+        *_nostr_jobs(house),
         Job("followers", FOLLOW_EVERY_S, lambda: _follow(followed)),
         Job("models", settings.models_refresh_interval_s, create_providers(house).refresh_all),
         Job("figures", MEASURE_EVERY_S, _figures(house, followed).measure),
@@ -165,6 +168,18 @@ def _figures(house: House, told: Store) -> Figures:
 
 def _session(house: House) -> requests.Session:
     return house.way.session(CONNECT_TIMEOUT_S)
+
+
+def _nostr_jobs(house: House) -> list[Job]:
+    """Return what goes to relays: nothing does so unless it is asked for."""
+    settings, jobs = house.settings, []
+    if keeps_directory(settings):
+        refresh = create_directory(settings, house.store).refresh
+        jobs.append(Job("providers", settings.providers_refresh_interval_s, refresh))
+    publisher = create_publisher(settings, house.store)
+    if publisher is not None:
+        jobs.append(Job("listing", ANNOUNCE_EVERY_S, publisher.look))
+    return jobs
 
 
 def _payout_jobs(house: House) -> list[Job]:

@@ -88,6 +88,16 @@ def test_prices_are_exact(environ: pytest.MonkeyPatch) -> None:
     assert load_settings(env_file=None).cost_per_1k_input_tokens == Decimal("0.1")
 
 
+def test_relays_are_written_in_one_way(environ: pytest.MonkeyPatch) -> None:
+    environ.setenv(
+        "RELAYS", "WSS://Relay.Example:443/, wss://relay.example,ws://127.0.0.1:7000"
+    )
+
+    relays = load_settings(env_file=None).relays
+
+    assert relays == ("wss://relay.example", "ws://127.0.0.1:7000")
+
+
 def test_onion_services_need_a_proxy_and_no_tls(environ: pytest.MonkeyPatch) -> None:
     environ.setenv("CASHU_MINTS", "http://mint.onion")
 
@@ -126,6 +136,13 @@ def test_onion_services_need_a_proxy_and_no_tls(environ: pytest.MonkeyPatch) -> 
         ("RATE_STALE_AFTER_S", "59", "RATE_UPDATE_INTERVAL_S"),
         ("MISSING_USAGE", "gratis", "'estimate', 'max' or 'free'"),
         ("NPUB", "nsec1secret", "match pattern"),
+        ("NSEC", "npub1secret", "must be a private key"),
+        ("RELAYS", "https://relay.example", "wss://"),
+        ("RELAYS", "relay.example", "wss://"),
+        ("RELAYS", "ws://relay.example", "must be wss"),
+        ("RELAYS", "wss://user@relay.example", "without user"),
+        ("RELAYS", ",".join(f"wss://r{n}.example" for n in range(21)), "at most 20"),
+        ("PROVIDER_ID", "two words", "match pattern"),
         ("TOR_PROXY_URL", "http://127.0.0.1:9050", "socks5h://"),
         ("TOR_PROXY_URL", "socks5h://127.0.0.1", "socks5h://"),
         ("TOR_PROXY_URL", "socks5h://[::1:9050", "socks5h://"),

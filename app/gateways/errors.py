@@ -1,6 +1,7 @@
 """What can go wrong at a door out, told as the money needs to know it.
 
 GatewayError
+├── RelayError                 a Nostr relay does not speak as it should; no money is in it
 ├── RefusedError               certainly not done: undo
 │   ├── UnreachableError       the connection was never made
 │   │   └── MintPausedError        a mint that did not answer is left alone
@@ -29,6 +30,17 @@ DETAIL_CHARS_MAX = 200
 
 class GatewayError(Exception):
     """A machine outside did not do what was asked."""
+
+
+class RelayError(GatewayError):
+    """A Nostr relay could not be reached, or does not speak as NIP-01 has it.
+
+    `reason` is in words of ours.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the relay {reason}")
+        self.reason = reason
 
 
 class RefusedError(GatewayError):

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import socket
 import ssl
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 
 import certifi
 import requests
@@ -30,6 +29,7 @@ from app.gateways.addresses import (
     check_name,
     place_of,
 )
+from app.gateways.deadline import Deadline
 from app.gateways.errors import AddressBarredError, FetchBrokenError, UnreachableError
 from app.gateways.pools import BarredConnectionError, PoolAdapter, Pools
 
@@ -142,7 +142,7 @@ class Guard:
 
         So a server that drips cannot hold up who asks it, whatever it drips.
         """
-        with _Deadline(seconds) as deadline, self.session(deadline.watch) as session:
+        with Deadline(seconds) as deadline, self.session(deadline.watch) as session:
             yield session
 
     def _check(self, host: str, port: int, *, is_tls: bool) -> None:
@@ -213,7 +213,7 @@ class Fetch:
         place = place_of(url)
         self.guard.check(url)
         with (
-            _Deadline(self._total_timeout_s) as deadline,
+            Deadline(self._total_timeout_s) as deadline,
             Pools(self.guard.connect, self.guard.ca_file, deadline.watch) as pools,
         ):
             try:
@@ -248,40 +248,6 @@ class Fetch:
             if len(body) > self._body_bytes_max:
                 raise FetchBrokenError("is too long")
         return bytes(body)
-
-
-class _Deadline:
-    """Shuts the connections it watches when the time is over, whoever waits on them."""
-
-    def __init__(self, seconds: float) -> None:
-        self._timer = threading.Timer(seconds, self._end)
-        self._timer.daemon = True
-        self._lock = threading.Lock()
-        self._watched: list[socket.socket] = []
-        self.is_over = False
-
-    def __enter__(self) -> Self:
-        self._timer.start()
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._timer.cancel()
-        with self._lock:
-            for watched in self._watched:
-                watched.close()
-            self._watched.clear()
-
-    def watch(self, connection: socket.socket) -> None:
-        # TLS takes the socket's handle away from it; a copy still ends the same connection.
-        with self._lock:
-            self._watched.append(connection.dup())
-
-    def _end(self) -> None:
-        with self._lock:
-            self.is_over = True
-            for watched in self._watched:
-                with suppress(OSError):
-                    watched.shutdown(socket.SHUT_RDWR)
 
 
 def _plain(netloc: str) -> str:

@@ -19,6 +19,7 @@ from app.store.errors import (
     StoreUnavailableError,
 )
 from app.store.mapper import LedgerMapper
+from app.store.nostr_tables import POSTGRES_NOSTR
 from app.store.postgres_rows import (
     LOG_LOCK,
     add_lines,
@@ -112,7 +113,7 @@ class PostgresStore(Reads):
             self.recorder.create_table()
             for statement in (
                 *(*POSTGRES_APPEND_ONLY, *self._tables(), *INDEXES),
-                *(*POSTGRES_SEALS, *DESK_TABLES),
+                *(*POSTGRES_SEALS, *DESK_TABLES, *POSTGRES_NOSTR),
             ):
                 db.execute(statement)
             if found:

@@ -16,6 +16,7 @@ from app.store.append_only import SQLITE_APPEND_ONLY
 from app.store.desk_tables import DESK_TABLES
 from app.store.errors import LogMovedError, SchemaTooNewError, StoreUnavailableError
 from app.store.mapper import LedgerMapper
+from app.store.nostr_tables import SQLITE_NOSTR
 from app.store.reads import Now, Query, Reads, translated, utc_now
 from app.store.seal_tables import SQLITE_SEALS
 from app.store.shape import SQLITE_TYPES, GuardTable, Identities, create_table
@@ -114,7 +115,7 @@ class SqliteStore(Reads):
                 db.execute(statement)
             for statement in (
                 *(*SQLITE_APPEND_ONLY, *self._tables(), *INDEXES),
-                *(*SQLITE_SEALS, *DESK_TABLES),
+                *(*SQLITE_SEALS, *DESK_TABLES, *SQLITE_NOSTR),
             ):
                 db.execute(statement)
             if is_old:

@@ -140,6 +140,7 @@ DOOR: Mapping[type[Exception], Rule] = {
         detail=str,
     ),
     door.NothingHereError: NOT_FOUND,
+    door.NoDirectoryError: NOT_FOUND,
     door.NotOfferedError: NOT_FOUND,
     door.ModelNotListedError: Rule(status=404, type=REQUEST, code="model_not_found"),
 }
@@ -289,6 +290,7 @@ CASHIER: Mapping[type[Exception], Rule] = {
 
 GATEWAYS: Mapping[type[Exception], Rule] = {
     gateways.GatewayError: UPSTREAM_DOWN,
+    gateways.RelayError: UPSTREAM_DOWN,
     gateways.RefusedError: UPSTREAM_DOWN,
     gateways.OutcomeUnknownError: UPSTREAM_DOWN,
     gateways.UnreachableError: MINT_DOWN,

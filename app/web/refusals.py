@@ -17,6 +17,7 @@ DoorError                    the request cannot be let in
 ├── UnreadableTokenError     what should be a token is none
 ├── NoTicketError            what is in the X-Cashu header is not a token
 ├── NothingHereError         no such address
+│   ├── NoDirectoryError     a directory of providers, and this house keeps none
 │   └── NotOfferedError      an address of the OpenAI API that is not sold here
 └── ModelNotListedError      the listing has no such model
 """
@@ -150,6 +151,12 @@ class NothingHereError(DoorError):
     """There is no such address."""
 
     says = "Not found check /docs for available endpoints"
+
+
+class NoDirectoryError(NothingHereError):
+    """The directory of providers is asked for, and this house keeps none."""
+
+    says = "This house keeps no directory of providers."
 
 
 class NotOfferedError(NothingHereError):

@@ -99,6 +99,31 @@ READINESS: Schema = {
 
 WITH_MODELS = record(**ABOUT["properties"], models=many(ref("Model")))
 
+PROVIDER = record(
+    id=TEXT,
+    d_tag=TEXT,
+    event_id=TEXT,
+    pubkey=TEXT,
+    created_at=COUNT,
+    kind=COUNT,
+    endpoint_url=TEXT,
+    endpoint_urls=many(TEXT),
+    name=TEXT,
+    description=maybe(TEXT),
+    mint_urls=many(TEXT),
+    version=maybe(TEXT),
+    content=TEXT,
+    contact=maybe(TEXT),
+    pricing_url=maybe(TEXT),
+    supported_models=many(TEXT),
+    recommended_by=COUNT,
+)
+WITH_HEALTH = record(
+    provider=PROVIDER,
+    health=record(status_code=COUNT, endpoint=one_of("info", "models", "error"), json=ANYTHING),
+)
+PROVIDERS = record(providers=many({"anyOf": [PROVIDER, WITH_HEALTH]}))
+
 OPERATIONS = (
     Operation(
         name="getRoot",
@@ -115,6 +140,18 @@ OPERATIONS = (
         says="The house: its mints, its addresses, the key that verifies its signatures",
         tag="house",
         answers={200: json(ABOUT)},
+    ),
+    Operation(
+        name="getProviders",
+        method="get",
+        path="/v1/providers/",
+        says="Other providers, as found on Nostr; nothing of it is vouched for here",
+        tag="house",
+        answers={200: json(PROVIDERS)},
+        parameters=(
+            query("include_json", "with what each said when it was last asked", TEXT),
+            query("pubkey", "of this key alone, in hex", TEXT),
+        ),
     ),
     Operation(
         name="getHealth",

@@ -1,0 +1,125 @@
+"""How the house is found and finds others: the parts about Nostr, built from the settings."""
+
+from __future__ import annotations
+
+from contextlib import closing, contextmanager
+from functools import partial
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from app.changes import present
+from app.discovery.directory import Directory
+from app.discovery.listing import Listing
+from app.discovery.publisher import Publisher
+from app.environment import SettingsError
+from app.gateways.addresses import is_of_own_network
+from app.gateways.guarded import Fetch
+from app.gateways.nostr.key import NostrKey, NostrKeyError
+from app.gateways.nostr.relay import Relay
+from app.gateways.onion import find_onion_url
+from app.house import guard_of, way_out
+from app.nostr_verbs import Announcing
+from app.store.nostr_rows import NostrRows
+from app.store.opening import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from app.settings import Settings
+    from app.store.opening import Store
+
+HEALTH_TIMEOUT_S = 20.0
+HEALTH_BYTES_MAX = 2 * 1024 * 1024
+
+
+def key_of(settings: Settings) -> NostrKey | None:
+    """Return the key that our listing is signed with, if there is one.
+
+    Raises `SettingsError` when it is none, or when NPUB names another.
+    """
+    if settings.nsec is None:
+        return None
+    try:
+        key = NostrKey.read(settings.nsec.get_secret_value())
+    except NostrKeyError as error:
+        raise SettingsError(f"NSEC {error}. (Its checksum is wrong.)") from error
+    if settings.npub not in {None, key.npub}:
+        raise SettingsError("NPUB is not the public key of NSEC: leave one of them out.")
+    return key
+
+
+def npub_of(settings: Settings) -> str | None:
+    """Return the operator's public key: what is set, or what follows from the private one."""
+    key = key_of(settings)
+    return key.npub if key else settings.npub
+
+
+def onion_url_of(settings: Settings) -> str | None:
+    """Return the address of our onion service: what is set, or what Tor has written."""
+    return settings.onion_url or find_onion_url(settings.onion_hostname_file)
+
+
+def listing_of(settings: Settings) -> Listing:
+    """Return what our listing says just now; an address that only we can reach is left out."""
+    urls = (settings.http_url, onion_url_of(settings))
+    return Listing(
+        name=settings.name,
+        about=settings.description,
+        urls=tuple(url for url in urls if url and _is_for_others(url)),
+        mints=settings.cashu_mints,
+        version=version("tallystick"),
+    )
+
+
+def keeps_directory(settings: Settings) -> bool:
+    """Tell whether relays are asked for providers."""
+    return bool(settings.relays and settings.providers_refresh_interval_s)
+
+
+def create_directory(settings: Settings, store: Store) -> Directory:
+    """Return what asks the relays for providers; nothing is asked while it is built."""
+    guard = guard_of(settings, way_out(settings))
+    fetch = Fetch(guard, total_timeout_s=HEALTH_TIMEOUT_S, body_bytes_max=HEALTH_BYTES_MAX)
+    return Directory(_relays(settings), fetch, NostrRows(store))
+
+
+def create_publisher(settings: Settings, store: Store) -> Publisher | None:
+    """Return what publishes our listing, `None` without a key or relays.
+
+    Raises `SettingsError`.
+    """
+    key = key_of(settings)
+    if key is None or not settings.relays:
+        return None
+    return Publisher(
+        key,
+        partial(listing_of, settings),
+        _relays(settings),
+        NostrRows(store),
+        settings.provider_id,
+    )
+
+
+@contextmanager
+def open_announcing(given: Settings) -> Iterator[Announcing]:
+    """Build what the commands about Nostr need; raises `SettingsError`, `StoreError`."""
+    with closing(open_store(given.database_url)[0]) as store:
+        settings = present(given, store.settings())
+        key = key_of(settings)
+        yield Announcing(
+            listing=listing_of(settings),
+            public=key.public if key else None,
+            named=settings.provider_id,
+            relays=settings.relays,
+            publisher=create_publisher(settings, store),
+        )
+
+
+def _relays(settings: Settings) -> tuple[Relay, ...]:
+    way = way_out(settings)
+    return tuple(Relay(url, way) for url in settings.relays)
+
+
+def _is_for_others(url: str) -> bool:
+    return not is_of_own_network(urlsplit(url).hostname or "")
