@@ -23,14 +23,16 @@ from app.changes import Changes
 from app.environment import SettingsError, load_settings
 from app.house import House, build, renewed, signing_key
 from app.readiness import health_of
+from app.sealing.owed import OwedProofs
 from app.sealing.prove import Proofs
 from app.sealing.receipts import Receipts
 from app.selling import create_providers, create_roster
 from app.store.errors import StoreError
+from app.store.liability_tables import LiabilityTables
 from app.store.opening import Store, open_store
 from app.store.seals import Seals
 from app.store.threads import beside_the_hub, changing_beside_the_hub, in_groups, one_by_one
-from app.web import free, health, proof, providers, receipts, statement
+from app.web import free, health, owed, proof, providers, receipts, statement
 from app.web.admin import shell
 from app.web.admin.log import Log
 from app.web.app import Doors, create_web
@@ -106,6 +108,8 @@ def _opened(house: House, told: Store, change: Change) -> Flask:
     look = beside_the_hub(told)
     app.register_blueprint(statement.blueprint(Books(bearer, look, log.movement)))
     app.register_blueprint(providers.blueprint(look, is_kept=keeps_directory(house.settings)))
+    owing = OwedProofs(LiabilityTables(house.store))
+    app.register_blueprint(owed.blueprint(bearer, owing))
     key = signing_key(house.given, house.seed)
     written = Receipts(seals, key, house.store.mapper.decode)
     routes = receipts.blueprint(bearer, doors.tickets.account_of, written.of_request)

@@ -23,9 +23,11 @@ from app.gateways.errors import RefusedError
 from app.gateways.exchange import Exchange
 from app.house import House, build, renewed, signing_key
 from app.jobs import BackOffice, Job
+from app.sealing.owed import Owing
 from app.sealing.sign import Sealing
 from app.selling import create_providers
 from app.store.data_keys import DataKeys
+from app.store.liability_tables import LiabilityTables
 from app.store.opening import Store, open_store
 from app.store.seals import Seals
 from app.store.threads import changing_one_by_one, one_by_one
@@ -57,6 +59,7 @@ TIDY_EVERY_S = 60.0
 SWEEP_EVERY_S = 3600.0
 WATCH_EVERY_S = 5.0
 SEAL_EVERY_S = 60.0
+OWED_EVERY_S = 3600.0
 COMPARE_EVERY_S = 86_400.0
 
 
@@ -137,6 +140,7 @@ def _jobs(house: House, followed: Store, sealing: Sealing) -> list[Job]:
         Job("reconciliation", settings.reconcile_interval_s, create_reconciliation(house).run),
         Job("checkpoint", SEAL_EVERY_S, sealing.seal),
         Job("comparison with what was signed", COMPARE_EVERY_S, sealing.compare),
+        Job("liabilities", OWED_EVERY_S, _owing(house).make),
         Job("keys of erased accounts", SWEEP_EVERY_S, DataKeys(house.store).shred),
     ]
     if settings.refund_processing_interval:
@@ -160,6 +164,13 @@ def _jobs(house: House, followed: Store, sealing: Sealing) -> list[Job]:
 def create_sealing(settings: Settings, seed: Seed) -> Sealing:
     """Return what seals the log, on a store of its own; raises `StoreError`."""
     return Sealing(Seals(_store(settings)), signing_key(settings, seed))
+
+
+def _owing(house: House) -> Owing:
+    """Return what signs all that is owed, on a store of its own."""
+    store, _ = open_store(house.given.database_url)
+    key = signing_key(house.given, house.seed)
+    return Owing(LiabilityTables(store), Sealing(Seals(store), key), key)
 
 
 def _figures(house: House, told: Store) -> Figures:

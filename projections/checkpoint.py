@@ -87,7 +87,11 @@ def origin_of(http_url: str | None, name: str) -> str:
 
 def sign(checkpoint: Checkpoint, key: VerifierKey, signer: Sign) -> str:
     """Return the signed note of a checkpoint."""
-    text = checkpoint.text()
+    return sign_text(checkpoint.text(), key, signer)
+
+
+def sign_text(text: str, key: VerifierKey, signer: Sign) -> str:
+    """Return the signed note of a text that ends with a newline (C2SP signed-note)."""
     signature = _base64(key.id + signer(text.encode()))
     return f"{text}\n\N{EM DASH} {key.name} {signature}\n"
 
@@ -129,7 +133,7 @@ def _parts(note: str) -> tuple[str, list[str]]:
     text, blank, signatures = note.rpartition("\n\n")
     if not blank or not signatures.endswith("\n") or len(note) > NOTE_CHARS_MAX:
         raise CheckpointError("the note is not a signed note")
-    return f"{text}\n", signatures.splitlines()
+    return f"{text}\n", signatures.split("\n")
 
 
 def _base64(data: bytes) -> str:

@@ -5,12 +5,15 @@
     verify_ledger.py log NEWER_LOG --since OLDER_LOG
     verify_ledger.py grown OLDER_NOTE NEWER_NOTE PROOF --key KEY
     verify_ledger.py event LINE PROOF --key KEY
+    verify_ledger.py owed PROOF --key KEY
 
 `log` hashes every event of an export (JSON lines: position, stream, version, topic, state,
 and perhaps chain) into the tree of RFC 6962, and holds it against signed checkpoints (C2SP
 tlog-checkpoint), or against an older export. `grown` verifies that one checkpoint is the
 beginning of another, with the proof (JSON) that the house gives. `event` verifies that the
-one event in the file LINE is under the checkpoint inside PROOF (C2SP tlog-proof). KEY is the
+one event in the file LINE is under the checkpoint inside PROOF (C2SP tlog-proof). `owed`
+verifies that what your account is owed is part of the signed total of all that is owed, with
+the proof (JSON) that the house gives to your key at /v1/wallet/liability-proof. KEY is the
 house's verifier key, NAME+ID+BASE64; get it, and keep your own checkpoints, where nobody who
 can write the ledger can change them.
 
@@ -43,6 +46,13 @@ PROOF = re.compile(
     r"c2sp\.org/tlog-proof@v1\n(?:extra .*\n)?index (0|[1-9][0-9]{0,18})((?:\n\S+)*)"
 )
 SAID = re.compile(r"(.+)\n(0|[1-9][0-9]{0,18})\n([A-Za-z0-9+/]{43}=)\n(?:.+\n)*")
+OWED = re.compile(
+    r"(.+)\n(0|[1-9][0-9]{0,18})\n([A-Za-z0-9+/]{43}=)\n(0|[1-9][0-9]{0,18})\n([A-Za-z0-9+/]{43}=)\n"
+)
+AMOUNTS = ("available_msat", "held_msat", "on_its_way_msat", "uncollected_msat")
+LEAF, NODE = struct.Struct(">32s16s4Q"), struct.Struct(">32sQ32sQ")
+HASH_BYTES, DEPTH_MAX = 32, 64
+MSAT_MAX = 21_000_000 * 10**8 * 1000
 text_of = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -63,6 +73,13 @@ class Checkpoint(NamedTuple):
 
     size: int
     root: bytes
+
+
+class Node(NamedTuple):
+    """The root of a part of a Merkle sum tree, and what all its leaves come to."""
+
+    hash: bytes
+    msat: int
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -99,6 +116,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         event.add_argument(name, type=Path)
     event.add_argument("--key", required=True)
     event.set_defaults(run=_event)
+    owed = verbs.add_parser("owed", help="what one account is owed, and its proof")
+    owed.add_argument("proof", type=Path)
+    owed.add_argument("--key", required=True)
+    owed.set_defaults(run=_owed)
     options = parser.parse_args(arguments)
     if options.run is _log and bool(options.checkpoint) != bool(options.key):
         log.error("--checkpoint and --key are needed together")
@@ -140,6 +161,29 @@ def _event(options: argparse.Namespace) -> str:
     if event is None or not includes(event.leaf, index, checkpoint, hashes):
         raise DifferenceError("the event is not the one that was signed")
     return f"position {event.position} is event {index + 1} of {checkpoint.size} signed ones"
+
+
+def _owed(options: argparse.Namespace) -> str:
+    try:
+        proof: dict[str, Any] = json.loads(_note(options.proof))
+        stream, salt, place = proof["account"], _base64(proof["salt"]), proof["place"]
+        amounts = [_msat(proof[name]) for name in AMOUNTS]
+        path = [(_base64(node["hash"]), _msat(node["msat"])) for node in proof["path"]]
+        name, text = signed_text(proof["liabilities"], options.key)
+        if not STREAM.fullmatch(stream) or type(place) is not int or len(salt) != HASH_BYTES:
+            raise DifferenceError("the proof cannot be read")
+        account = bytes.fromhex(stream.replace("-", ""))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DifferenceError("the proof cannot be read") from error
+    found = OWED.fullmatch(text)
+    if found is None or found[1] != f"{name}/liabilities":
+        raise DifferenceError("the note says nothing of what is owed")
+    leaf = sha256(b"\x00" + LEAF.pack(salt, account, *amounts)).digest()
+    total = Node(_base64(found[5]), _msat(int(found[4])))
+    if not adds_up(Node(leaf, sum(amounts)), place, [Node(*each) for each in path], total):
+        raise DifferenceError("these amounts are not part of the total that was signed")
+    told = ", ".join(f"{what} {msat}" for what, msat in zip(AMOUNTS, amounts, strict=True))
+    return f"{told}: part of {total.msat} msat owed, as of the first {found[2]} events"
 
 
 def verify_log(log: IO[bytes], checkpoints: Sequence[Checkpoint]) -> str:
@@ -271,8 +315,36 @@ def grew(old: Checkpoint, new: Checkpoint, proof: Sequence[bytes]) -> bool:
     return last == 0 and before == old.root and after == new.root
 
 
+def adds_up(leaf: Node, place: int, path: Sequence[Node], total: Node) -> bool:
+    """Tell whether a leaf of a Merkle sum tree is under `total`, all amounts included.
+
+    No amount is below zero or above all money there is: none can make up for another.
+    """
+    found = leaf
+    for beside in path[:DEPTH_MAX]:
+        left, right = (beside, found) if place & 1 else (found, beside)
+        if not all(len(node.hash) == HASH_BYTES for node in (left, right)):
+            return False
+        packed = NODE.pack(left.hash, left.msat, right.hash, right.msat)
+        found = Node(sha256(b"\x01" + packed).digest(), left.msat + right.msat)
+        place >>= 1
+    return place == 0 and len(path) <= DEPTH_MAX and found == total
+
+
+def _msat(amount: object) -> int:
+    if type(amount) is not int or not 0 <= amount <= MSAT_MAX:
+        raise DifferenceError("the proof has an amount that cannot be")
+    return amount
+
+
 def opened(note: str, verifier: str) -> Checkpoint:
-    """Return what a signed note says if the `verifier` key signed it (C2SP signed-note)."""
+    """Return what a checkpoint says if the `verifier` key signed it (C2SP tlog-checkpoint)."""
+    name, text = signed_text(note, verifier)
+    return _said(text, name)
+
+
+def signed_text(note: str, verifier: str) -> tuple[str, str]:
+    """Return who signed a note, and its text, if the `verifier` key did (C2SP signed-note)."""
     name, _, rest = verifier.strip().partition("+")
     public = _base64(rest.partition("+")[2])
     key_id = sha256(name.encode() + b"\n" + public).digest()[:4]
@@ -285,9 +357,9 @@ def opened(note: str, verifier: str) -> Checkpoint:
         raw = _base64(signature)
         if dash == f"\N{EM DASH} {name}" and raw[:4] == key_id:
             if signed_by(public[1:], raw[4:], text.encode()):
-                return _said(text, name)
+                return name, text
             break
-    raise DifferenceError(f"the checkpoint is not signed by {name}")
+    raise DifferenceError(f"the note is not signed by {name}")
 
 
 def _said(text: str, name: str) -> Checkpoint:

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.sealing.check import check
 from domain.errors import LedgerBrokenError
-from projections.checkpoint import Checkpoint, VerifierKey, sign
+from projections.checkpoint import Checkpoint, VerifierKey, sign, sign_text
 from projections.merkle import range_hash
 from projections.receipt import signed
 from projections.tiles import TiledTree, grow
@@ -29,6 +29,10 @@ class SigningKey:
     def receipt(self, receipt: Mapping[str, Any]) -> dict[str, Any]:
         """Return a receipt of this house with its signature."""
         return signed(receipt, self.verifier, self._private.sign)
+
+    def note(self, text: str) -> str:
+        """Return the signed note of a text that says by itself what it is."""
+        return sign_text(text, self.verifier, self._private.sign)
 
     def sign(self, size: int, root: bytes) -> str:
         """Return the signed note that says so."""
@@ -64,6 +68,21 @@ class Sealing:
         note = self._key.sign(page.size, root)
         self._seals.sign(page.size, page.positions[-1], root, note)
         return self._seals.newest_signed()
+
+    def seal_at(self, position: int) -> Signed | None:
+        """Return the checkpoint of the log up to `position`, signed now if it was not.
+
+        `None` if there is no event, or another process seals just now. Raises as `seal`.
+        """
+        self.seal()
+        page = self._seals.page_of(position)
+        if page is None or position not in page.positions:
+            return None
+        size = page.size - len(page.positions) + page.positions.index(position) + 1
+        if self._seals.signed(size) is None:
+            root = range_hash(0, size, TiledTree(self._seals.tile).node)
+            self._seals.sign(size, position, root, self._key.sign(size, root))
+        return self._seals.signed(size)
 
     def compare(self) -> None:
         """Compare all of the log with what was sealed and signed of it.

@@ -30,7 +30,7 @@ from app.store.postgres_rows import (
     upsert,
 )
 from app.store.reads import Now, Query, Reads, translated, utc_now
-from app.store.seal_tables import POSTGRES_SEALS
+from app.store.seal_tables import LIABILITIES, POSTGRES_SEALS
 from app.store.shape import POSTGRES_TYPES, create_table
 from app.store.tables import (
     BALANCE,
@@ -289,7 +289,8 @@ class PostgresStore(Reads):
         for table in GUARD_TABLES:
             yield table.create(POSTGRES_TYPES)
         yield FOLLOWER
-        yield DATA_KEY.format(uuid="uuid", bytes="bytea")
+        for beside in (DATA_KEY, *LIABILITIES):
+            yield beside.format(uuid="uuid", bytes="bytea")
         for sheet in self.sheets.values():
             yield create_table(sheet.name, sheet.columns, sheet.key_count, POSTGRES_TYPES)
             yield from sheet.indexes

@@ -1,4 +1,4 @@
-"""The tables of what is sealed: pages and tiles to be made anew, checkpoints for ever."""
+"""The tables of what is sealed: pages, tiles, what is owed; and checkpoints for ever."""
 
 from __future__ import annotations
 
@@ -22,6 +22,29 @@ CHECKPOINT = """CREATE TABLE IF NOT EXISTS checkpoint (
     note TEXT NOT NULL,
     at {time} NOT NULL
 )"""
+
+LIABILITIES = (
+    """CREATE TABLE IF NOT EXISTS liability (
+        account_id {uuid} PRIMARY KEY,
+        place BIGINT NOT NULL,
+        available_msat BIGINT NOT NULL,
+        held_msat BIGINT NOT NULL,
+        on_its_way_msat BIGINT NOT NULL,
+        uncollected_msat BIGINT NOT NULL
+    )""",
+    """CREATE TABLE IF NOT EXISTS liability_tile (
+        level BIGINT NOT NULL,
+        number BIGINT NOT NULL,
+        nodes {bytes} NOT NULL,
+        PRIMARY KEY (level, number)
+    )""",
+    """CREATE TABLE IF NOT EXISTS liability_note (
+        salt {bytes} NOT NULL,
+        depth BIGINT NOT NULL,
+        note TEXT NOT NULL
+    )""",
+)
+LIABILITY_NAMES = ("liability", "liability_tile", "liability_note")
 
 SQLITE_SEALS = (
     *(table.format(bytes="BLOB", time="TEXT") for table in (PAGE, TILE, CHECKPOINT)),

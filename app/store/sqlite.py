@@ -18,7 +18,7 @@ from app.store.errors import LogMovedError, SchemaTooNewError, StoreUnavailableE
 from app.store.mapper import LedgerMapper
 from app.store.nostr_tables import SQLITE_NOSTR
 from app.store.reads import Now, Query, Reads, translated, utc_now
-from app.store.seal_tables import SQLITE_SEALS
+from app.store.seal_tables import LIABILITIES, SQLITE_SEALS
 from app.store.shape import SQLITE_TYPES, GuardTable, Identities, create_table
 from app.store.tables import (
     API_KEY,
@@ -316,7 +316,8 @@ class SqliteStore(Reads):
         for table in GUARD_TABLES:
             yield f"{table.create(SQLITE_TYPES)} WITHOUT ROWID"
         yield FOLLOWER
-        yield DATA_KEY.format(uuid="TEXT", bytes="BLOB")
+        for beside in (DATA_KEY, *LIABILITIES):
+            yield beside.format(uuid="TEXT", bytes="BLOB")
         for sheet in self.sheets.values():
             yield create_table(sheet.name, sheet.columns, sheet.key_count, SQLITE_TYPES)
             yield from sheet.indexes

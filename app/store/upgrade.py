@@ -11,6 +11,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from app.store.errors import UpgradeError
+from app.store.seal_tables import LIABILITY_NAMES
 from app.store.tables import GUARD_TABLES
 from domain.errors import LedgerError
 from domain.guards import GuardRows
@@ -48,7 +49,7 @@ def disposal(sheets: Iterable[str]) -> list[str]:
     listed = ", ".join(f"'{name}'" for name in names)
     return [
         *(f"DROP TABLE IF EXISTS {table.name}" for table in GUARD_TABLES),
-        *(f"DROP TABLE IF EXISTS {name}" for name in names),
+        *(f"DROP TABLE IF EXISTS {name}" for name in (*names, *LIABILITY_NAMES)),
         f"DELETE FROM follower WHERE name IN ({listed})",
     ]
 

@@ -259,7 +259,7 @@ def test_a_checkpoint_of_another_key_is_no_checkpoint(
     words = ["log", str(log), "--key", stranger, "--checkpoint", str(note)]
 
     assert verify_ledger.main(words) == 1
-    assert said(capsys) == "DIFFERENCE: the checkpoint is not signed by house.example"
+    assert said(capsys) == "DIFFERENCE: the note is not signed by house.example"
 
 
 def test_what_cannot_be_read_is_not_a_difference(note: Path, tmp_path: Path) -> None:

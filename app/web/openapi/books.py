@@ -23,6 +23,7 @@ from app.web.openapi.words import (
     ref,
 )
 from app.web.statement import BY_KEY, GROUPS, HISTORY_MAX, LINES_MAX
+from projections.liabilities import AMOUNTS as OWED_AMOUNTS
 from projections.usage import AMOUNTS
 
 ABOUT = record(
@@ -37,7 +38,15 @@ ABOUT = record(
     verifier_key=TEXT,
     child_key_cost_msats=COUNT,
 )
-NOTE: Schema = {"type": "string", "description": "a signed C2SP checkpoint"}
+NOTE: Schema = {"type": "string", "description": "a signed note (C2SP)"}
+OWED = record(
+    **dict.fromkeys(OWED_AMOUNTS, COUNT),
+    account=UUID_TEXT,
+    salt=BASE64,
+    place=COUNT,
+    path=many(record(hash=BASE64, msat=COUNT)),
+    liabilities=NOTE,
+)
 BALANCE = record({}, available_msat=WHOLE, held_msat=WHOLE)
 LINE = record(
     {"available_msat": WHOLE, "held_msat": WHOLE, "key": UUID_TEXT},
@@ -253,6 +262,24 @@ OPERATIONS = (
         answers={200: json({"type": "object", "additionalProperties": ANYTHING})},
         parameters=(in_path("request_id", UUID_TEXT),),
         security=(BEARER, TICKET),
+    ),
+    Operation(
+        name="getLiabilityProof",
+        method="get",
+        path="/v1/wallet/liability-proof",
+        aliases=("/v1/balance/liability-proof",),
+        says="The proof that what an account is owed is in the signed total",
+        tag="proofs",
+        answers={200: json(OWED)},
+        security=(BEARER,),
+    ),
+    Operation(
+        name="getLiabilities",
+        method="get",
+        path="/liabilities",
+        says="All that is owed to clients as of a checkpoint, and the root it adds up to",
+        tag="proofs",
+        answers={200: {"text/plain": NOTE}},
     ),
     Operation(
         name="getCheckpoint",
