@@ -12,6 +12,7 @@ RENAMED = {
     "MINT_OPERATION_TIMEOUT_SECONDS": "MINT_TIMEOUT_S",
     "MIN_PAYOUT_SAT": "MINIMUM_PAYOUT",
     "PAYOUT_INTERVAL": "PAYOUT_INTERVAL_S",
+    "PROVIDERS_REFRESH_INTERVAL_SECONDS": "PROVIDERS_REFRESH_INTERVAL_S",
 }
 """Taken for the setting beside it, unless that is set itself."""
 
@@ -33,7 +34,6 @@ REPLACED = {
     "MINT_RETRY_MAX_ATTEMPTS": "a mint is asked until it has answered",
     "NEXT_PUBLIC_API_URL": "the auditor's view is at /admin/ of the house itself",
     "PREPAID_API_KEY": "buy a key at /v1/wallet/create",
-    "PROVIDERS_REFRESH_INTERVAL_SECONDS": "the list of other houses is kept by itself",
     "REFUND_SWEEP_CLAIM_TIMEOUT_SECONDS": "say UNCOLLECTED_TOKEN_DAYS",
     "ROUTSTR_SECRET_KEY": "secrets are sealed with a key made from WALLET_SEED",
     "ROUTSTR_SECRET_KEY_FILE": "secrets are sealed with a key made from WALLET_SEED",

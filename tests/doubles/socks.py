@@ -19,7 +19,7 @@ class SocksDouble:
     """
 
     def __init__(self, port: int = 0, user: tuple[str, str] | None = None) -> None:
-        self._port = port
+        self.port = port
         self._user = user
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._threads = [threading.Thread(target=self._serve)]
@@ -77,10 +77,10 @@ class SocksDouble:
             else:
                 host = socket.inet_ntop(socket.AF_INET, stream.read(4))
             self.asked.append((host, struct.unpack("!H", stream.read(2))[0]))
-            reply = GRANTED if self._port else REFUSED
+            reply = GRANTED if self.port else REFUSED
             client.sendall(bytes([5, reply, 0, IPV4]) + bytes(6))
-            if self._port:
-                self._lead(client, socket.create_connection(("127.0.0.1", self._port)))
+            if self.port:
+                self._lead(client, socket.create_connection(("127.0.0.1", self.port)))
                 return
         client.close()
 
