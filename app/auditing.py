@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
+from zoneinfo import ZoneInfo
 
 import gevent
 from gevent.threadpool import ThreadPool
@@ -13,6 +14,7 @@ from app.cashier.enquiry import Enquiry
 from app.cashier.reconcile import Reconciliation
 from app.cashier.swap import Swaps, Tidiness
 from app.cashier.withdrawal import Withdrawals
+from app.changes import Changes
 from app.sealing.prove import Proofs
 from app.selling import create_providers
 from app.staff.attempts import Attempts
@@ -85,6 +87,8 @@ def create_auditor(house: House, told: Store, change: Change) -> Auditor:
         fixed_btc_usd=None if settings.btc_usd is None else format(settings.btc_usd, "f"),
         public_url=settings.http_url,
         stuck_after_s=settings.stuck_after_s,
+        zone=ZoneInfo(settings.time_zone),
+        changes=Changes(house.ledger, house.store, house.given),
         providers=create_providers(house),
         withdrawals=Withdrawals(house.payouts, house.refunds, house.mints, house.store),
         ask_again=in_time(create_enquiry(house).ask),

@@ -7,9 +7,10 @@ import json
 import logging
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from uuid import UUID, uuid4
 
 from msgspec.structs import replace
@@ -85,6 +86,17 @@ class Shown:
     is_of_settings: bool
 
 
+class Sold(NamedTuple):
+    """A model as a provider lists it; the prices are texts in USD for a token or a request."""
+
+    provider: str
+    is_asked: bool
+    model: str
+    prompt: str
+    completion: str
+    request: str
+
+
 class Providers:
     """Every change of a provider, each an event with `who` wanted it.
 
@@ -117,6 +129,17 @@ class Providers:
         found = [_shown(name, row) for name, row in rows.items() if name != DEFAULT]
         found.append(self._shown_own(rows.get(DEFAULT)))
         return sorted(found, key=lambda shown: (shown.priority, shown.name))
+
+    def sold(self) -> list[Sold]:
+        """Return every model of every provider, with what the provider asks for it."""
+        rows = self._books.providers()
+        own = rows.get(DEFAULT) or ProviderRow(UUID(int=0), 0, Provider(base_url=""), ())
+        rows[DEFAULT] = own if own.models else own._replace(models=self._own.models)
+        return [
+            _sold(name, row.provider, model)
+            for name, row in sorted(rows.items())
+            for model in row.models
+        ]
 
     def add(self, name: str, base_url: str, who: str, api_key: str = "", **terms: Any) -> None:
         """Make a provider; `terms` are further members of `Provider`.
@@ -303,3 +326,10 @@ def _document(name: str, answer: UpstreamAnswer) -> object:
     except (ValueError, RecursionError):
         raise ModelListError(name, "is not JSON") from None
     return found
+
+
+def _sold(name: str, provider: Provider, model: Model) -> Sold:
+    pricing = model.get("pricing")
+    prices = pricing if isinstance(pricing, Mapping) else {}
+    each = (str(prices.get(part, "")) for part in ("prompt", "completion", "request"))
+    return Sold(name, provider.enabled, str(model.get("id", "")), *each)

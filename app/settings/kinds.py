@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -22,6 +23,14 @@ def _split(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, OSError, ValueError) as error:
+        raise ValueError("is no time zone that is known here, as in Europe/Berlin") from error
+    return value
+
+
 # Decimals are exact where a float would not be; the digits are limited so that no setting
 # can make a number of a million digits out of `1e999999`.
 Sats = Annotated[Decimal, Field(ge=0, max_digits=24, decimal_places=12)]
@@ -29,6 +38,7 @@ Factor = Annotated[Decimal, Field(ge=1, le=100, max_digits=14, decimal_places=12
 Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
 HostAndPort = Annotated[str, Field(pattern=r"^[A-Za-z0-9.:\[\]-]+:[0-9]{1,5}$")]
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
+TimeZone = Annotated[str, AfterValidator(_zone)]
 Url = Annotated[str, AfterValidator(normalised_url)]
 Several = Annotated[tuple[T, ...], NoDecode, BeforeValidator(_split)]
 """Several values in one variable, with commas between them."""

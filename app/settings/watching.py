@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
-from app.settings.kinds import Group, Live, Seconds, Url
+from app.settings.kinds import Group, Live, Seconds, TimeZone, Url
 
 ADMIN_PASSWORD_LENGTH_MIN = 12
 WEBHOOK_SECRET_LENGTH_MIN = 16
@@ -18,6 +18,9 @@ class Watching(Group):
     admin_password: SecretStr | None = None
     """The password of the operator `admin` of the auditor's view, before one that was set with
     `tallystick admin password`. Without either nobody comes in."""
+
+    time_zone: Live[TimeZone] = "UTC"
+    """The zone in which the auditor's view tells and asks for times, as in Europe/Berlin."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """From which severity upwards log lines are written."""

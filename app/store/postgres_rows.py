@@ -240,7 +240,7 @@ def _array(kind: str, values: Iterable[Any]) -> str:
     The driver asks of each value of a list what it is, which takes four times as long.
     """
     if kind == "text":
-        members: Iterable[str] = map(_quoted, values)
+        members = ["NULL" if value is None else _quoted(value) for value in values]
     elif kind == "bytes":
         members = ['"\\\\x' + value.hex() + '"' for value in values]
     else:

@@ -72,7 +72,7 @@ class Statement(Room):
 
     @page("/")
     def index(self) -> Any:
-        account, period = asked("account"), asked_period()
+        account, period = asked("account"), asked_period(self.auditor.zone)
         if not account:
             return redirect(url_for("admin-accounts.index"))
         if account.startswith(("sk-", "cashu")):

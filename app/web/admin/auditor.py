@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING, Any
 
 from flask import g, request
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from app.cashier.providers import Providers
     from app.cashier.reconcile import Report
     from app.cashier.withdrawal import Withdrawals
+    from app.changes import Changes
     from app.sealing.prove import Inclusion
     from app.staff.attempts import Attempts
     from app.staff.operators import Operator, Operators
@@ -37,10 +39,11 @@ class Auditor:
 
     `look` runs a reading on one consistent view of the store, beside other requests.
     `sealed` proves that an event is under a checkpoint, or raises `NotSealedError`. `prices`
-    are those in force; `fixed_btc_usd` is the operator's own rate, `public_url` where clients
-    reach the house. A movement that waits for longer than `stuck_after_s` is stuck at its
-    mint. `ask_again` asks about one movement and tells whether it has ended, `compare` asks a
-    mint about all our proofs; both raise `TimeoutError` rather than last for long.
+    are those in force, `zone` is where the operator is, `fixed_btc_usd` the operator's own
+    rate, `public_url` where clients reach the house. A movement that waits for longer than
+    `stuck_after_s` is stuck at its mint. `ask_again` asks about one movement and tells whether
+    it has ended, `compare` asks a mint about all our proofs; both raise `TimeoutError` rather
+    than last for long.
     """
 
     house: str
@@ -55,6 +58,8 @@ class Auditor:
     public_url: str | None = None
     providers: Providers | None = None
     stuck_after_s: float = 3600.0
+    zone: tzinfo = UTC
+    changes: Changes | None = None
     withdrawals: Withdrawals | None = None
     ask_again: Callable[[UUID], bool] | None = None
     compare: Callable[[str], Report] | None = None

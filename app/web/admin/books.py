@@ -30,9 +30,10 @@ class Balances(Room):
 
     @page("/")
     def index(self) -> Any:
-        at = asked_moment("as_of")
+        at = asked_moment("as_of", self.auditor.zone)
         told = self.auditor.look(lambda query: figures.balances(query, self.auditor.log, at))
-        return self.render("auditor/balances.html", told=told, at=at)
+        local = at and at.astimezone(self.auditor.zone)
+        return self.render("auditor/balances.html", told=told, at=at, local=local)
 
 
 class Unfinished(Room):

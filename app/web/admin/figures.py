@@ -78,13 +78,22 @@ class Balances(NamedTuple):
 
 
 class MintRow(NamedTuple):
-    """A mint as the ledger and the purse tell it; the two should be the same."""
+    """A mint as the ledger and the purse tell it; the two should be the same.
+
+    At `compared_at` the mint itself was asked, and `unexplained_msat` had no reason.
+    """
 
     url: str
     ledger_msat: int
     free_msat: int
     reserved_msat: int
     out_msat: int
+    compared_at: datetime | None = None
+    unexplained_msat: int = 0
+
+    @property
+    def agrees(self) -> bool:
+        return not (self.difference_msat or self.unexplained_msat)
 
     @property
     def difference_msat(self) -> int:
@@ -164,13 +173,22 @@ def mints(query: Query, told: Balances) -> list[MintRow]:
         "SELECT mint, unit, state, SUM(amount) FROM proof GROUP BY mint, unit, state"
     ):
         states[url][state] += int(amount) * MSAT_PER_UNIT[unit]
+    compared = {
+        url: (moment_of(at), int(unexplained_msat))
+        for url, at, unexplained_msat in query(
+            "SELECT mint, at, unexplained_msat FROM reconciled"
+        )
+    }
     prefix = "mint:"
     urls = {name.removeprefix(prefix) for name, _ in told.rows if name.startswith(prefix)}
     return [
         MintRow(
             url,
             -told.msat.get(f"{prefix}{url}", 0),
-            *(states[url][state] for state in (FREE, RESERVED, OUT)),
+            states[url][FREE],
+            states[url][RESERVED],
+            states[url][OUT],
+            *compared.get(url, (None, 0)),
         )
         for url in sorted(urls | set(states))
     ]
@@ -192,11 +210,15 @@ def earned_days(query: Query, tail: Sequence[Told], now: datetime) -> list[Day]:
     return [Day(day, earned[day]) for day in days]
 
 
+def last_days(now: datetime) -> tuple[str, str]:
+    """Return the first of the last days, and the one behind them."""
+    tomorrow = start_of_day(now) + timedelta(days=1)
+    return day_of(tomorrow - timedelta(days=DAYS)), day_of(tomorrow)
+
+
 def top_models(query: Query, now: datetime) -> list[Used]:
     """Return the models that earned most in the last days."""
-    tomorrow = start_of_day(now) + timedelta(days=1)
-    days = (day_of(tomorrow - timedelta(days=DAYS)), day_of(tomorrow))
-    used = read_usage(query, HOUSE, days, ("model",), MODELS_MAX)
+    used = read_usage(query, HOUSE, last_days(now), ("model",), MODELS_MAX)
     return sorted(used, key=lambda each: -each.amounts["cost_msat"])[:MODELS_SHOWN]
 
 

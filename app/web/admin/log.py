@@ -9,6 +9,7 @@ from uuid import UUID
 from app.web.admin.words import account_of, amount_msat, model_of
 from domain.erasure import AccountErased
 from domain.hold import Charged, Held
+from domain.rate import RateObserved
 from projections.statement import accounts_of
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ UNREAD_FACTOR = 16
 """How many more positions can be passed over when an event's text need not be read."""
 ACCOUNT_EXAMINED_MAX = 2_000
 COUNTED_MAX = 10_000
+RATES_LOOKED_BACK = 2_000
+"""Positions before an event among which the rate it happened at is looked for."""
 POSITION_MAX = (1 << 63) - 1
 PRICED = (Held.TOPIC, Charged.TOPIC)
 """The types of events that name a model."""
@@ -135,8 +138,8 @@ class Log:
         tail = f"WHERE {self._position} > ? ORDER BY {self._position} LIMIT ?"
         return self._told(query, tail, [position, limit])
 
-    def find(self, query: Query, marks: Marks, before: int | None) -> Found:
-        """Return the newest events before the position `before` that bear `marks`.
+    def find(self, query: Query, marks: Marks, before: int | None, size: int = PAGE) -> Found:
+        """Return the `size` newest events before the position `before` that bear `marks`.
 
         Times are found by halving, for a log's times rise as its positions do. A page that
         has looked at its share without filling says where the next must go on.
@@ -146,42 +149,69 @@ class Log:
         if marks.stream is not None:
             events = [
                 told
-                for told in reversed(self.movement(query, marks.stream))
+                for told in reversed(self.movement(query, marks.stream, size))
                 if first <= told.position < top
                 and marks.fit(told)
                 and marks.account in {"", told.account}
             ]
             return Found(tuple(events), None, len(events))
         if marks.account:
-            examined, floor = self._of_account(query, marks, first, top)
+            examined, floor = self._of_account(query, marks, (first, top), size)
         elif self._is_searched(marks):
-            examined, floor = self._window(query, marks, first, min(top, self.head(query) + 1))
+            bounds = first, min(top, self.head(query) + 1)
+            examined, floor = self._window(query, marks, bounds, size)
         else:
-            examined, floor = self._newest(query, first, top), first
+            examined, floor = self._newest(query, first, top, size), first
         fitting = [told for told in examined if marks.fit(told)]
         older = floor if floor > first else None
-        if len(fitting) > PAGE:
-            older = fitting[PAGE - 1].position
+        if len(fitting) > size:
+            older = fitting[size - 1].position
         counted = None
-        if not (marks.account or self._is_searched(marks)):
+        if size == PAGE and not (marks.account or self._is_searched(marks)):
             counted = self._count(query, first, last)
-        return Found(tuple(fitting[:PAGE]), older, counted)
+        return Found(tuple(fitting[:size]), older, counted)
+
+    def rates(self, query: Query, events: Sequence[Told]) -> dict[int, str]:
+        """Return by position what a bitcoin cost in USD at each of `events`, if it is known.
+
+        The rate that an event names itself, else the newest observed in the log before it.
+        """
+        positions = [told.position for told in events]
+        if not positions:
+            return {}
+        tail = (
+            f"WHERE {self._position} > ? AND {self._position} <= ? AND topic = ?"
+            f" ORDER BY {self._position}"
+        )
+        bounds = [min(positions) - RATES_LOOKED_BACK, max(positions)]
+        observed = [
+            (told.position, told.event.btc_usd)
+            for told in self._told(query, tail, [*bounds, RateObserved.TOPIC])
+            if isinstance(told.event, RateObserved)
+        ]
+        known = {
+            told.position: rate_of(told)
+            or next((rate for at, rate in reversed(observed) if at <= told.position), "")
+            for told in events
+        }
+        return {position: rate for position, rate in known.items() if rate}
 
     @staticmethod
     def _is_searched(marks: Marks) -> bool:
         return bool(marks.topic or marks.model or marks.amount_msat_min)
 
-    def _newest(self, query: Query, first: int, top: int) -> list[Told]:
+    def _newest(self, query: Query, first: int, top: int, size: int) -> list[Told]:
         tail = (
             f"WHERE {self._position} >= ? AND {self._position} < ?"
             f" ORDER BY {self._position} DESC LIMIT ?"
         )
-        return self._told(query, tail, [first, top, PAGE + 1])
+        return self._told(query, tail, [first, top, size + 1])
 
     def _window(
-        self, query: Query, marks: Marks, first: int, top: int
+        self, query: Query, marks: Marks, bounds: tuple[int, int], size: int
     ) -> tuple[list[Told], int]:
-        """Return what may fit among the positions before `top`, and down to where it looked."""
+        """Return what may fit, newest first, and down to where it looked."""
+        first, top = bounds
         is_read = bool(marks.model or marks.amount_msat_min)
         share = self._examined_max * (1 if is_read else UNREAD_FACTOR)
         floor = max(first, top - share)
@@ -193,17 +223,17 @@ class Log:
             f"WHERE {self._position} >= ? AND {self._position} < ?{where}"
             f" ORDER BY {self._position} DESC LIMIT ?"
         )
-        limit = share if is_read else PAGE + 1
+        limit = share if is_read else size + 1
         return self._told(query, tail, [*values, *topics, limit]), floor
 
     def _of_account(
-        self, query: Query, marks: Marks, first: int, top: int
+        self, query: Query, marks: Marks, bounds: tuple[int, int], size: int
     ) -> tuple[list[Told], int]:
         """Return the newest events that moved an account's money, and down to where."""
-        share = ACCOUNT_EXAMINED_MAX if self._is_searched(marks) else PAGE + 1
-        found = _positions(query, accounts_of(marks.account), (first, top), share)
+        share = max(size + 1, ACCOUNT_EXAMINED_MAX if self._is_searched(marks) else 0)
+        found = _positions(query, accounts_of(marks.account), bounds, share)
         told = [told for told in (self.at(query, position) for position in found) if told]
-        return told, found[-1] if len(found) == share else first
+        return told, found[-1] if len(found) == share else bounds[0]
 
     def _count(self, query: Query, first: int, last: int) -> int:
         found = query(
@@ -253,6 +283,15 @@ def _positions(
             )
             found.update(row[0] for row in rows)
     return sorted(found, reverse=True)[:limit]
+
+
+def rate_of(told: Told) -> str:
+    """Return the rate that an event names itself, empty if it names none."""
+    event = told.event
+    if isinstance(event, RateObserved):
+        return event.btc_usd
+    terms = getattr(event, "terms", None)
+    return "" if terms is None else str(terms.btc_usd)
 
 
 def _uuid(stream: str | UUID) -> UUID:

@@ -81,7 +81,7 @@ class Overview(Room):
             "rate_is_fixed": bool(fixed),
             "rate_age_s": (at - found[1]).total_seconds() if found else 0,
             "mints": mints,
-            "agrees": not any(mint.difference_msat for mint in mints),
+            "agrees": all(mint.agrees for mint in mints),
             "bars": bars(days),
             "earned_30_msat": sum(day.earned_msat for day in days),
             "models": figures.top_models(query, at),

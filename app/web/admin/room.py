@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
@@ -35,7 +35,7 @@ STALE_FORM = "This form was not sent from a page of this session. Load the page 
 TEXT_CHARACTERS_MAX = 300
 NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
 SAT = re.compile(r"([0-9]{1,12})(?:\.([0-9]{1,3}))?", re.ASCII)
-MOMENT_SHORT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?", re.ASCII)
+DAY_OR_TIME = re.compile(r"(19[7-9]|[2-9]\d\d)\d-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?)?", re.ASCII)
 
 
 Page = TypeVar("Page", bound="Callable[..., Any]")
@@ -121,6 +121,7 @@ class Room(BaseView):  # type: ignore[misc, unused-ignore]
             house=self.auditor.house,
             operator=self.auditor.operator(),
             form_token=token,
+            zone=str(self.auditor.zone),
             now=now(),
             **values,
         )
@@ -218,21 +219,26 @@ def _id(name: str, text: str) -> UUID:
         raise FormError(f"'{name}' is an identifier of 32 hexadecimal digits.") from None
 
 
-def asked_moment(name: str) -> datetime | None:
-    """Return a moment in UTC, `None` if none is given; raises `FormError`."""
+def asked_moment(name: str, zone: tzinfo) -> datetime | None:
+    """Return a moment, of the `zone` unless it names one, `None` if none is given.
+
+    Raises `FormError`.
+    """
     text = asked(name)
-    if MOMENT_SHORT.fullmatch(text):
-        # What a browser's own field for times sends.
-        text = text.replace(" ", "T") + ("Z" if text.count(":") == 2 else ":00Z")  # noqa: PLR2004
     try:
+        if DAY_OR_TIME.fullmatch(text):
+            # What a browser's own fields for days and times send.
+            return datetime.fromisoformat(text).replace(tzinfo=zone).astimezone(UTC)
         return moment(text) if text else None
-    except MomentError as error:
+    except (MomentError, OverflowError) as error:
         raise FormError(f"{error}.") from error
+    except ValueError as error:
+        raise FormError(f"'{name}' is no day that there is.") from error
 
 
-def asked_period() -> Period:
-    """Return the period from the beginning of `from` to the end of the day `to`."""
-    begin, end = asked_moment("from"), asked_moment("to")
+def asked_period(zone: tzinfo) -> Period:
+    """Return the period from the beginning of `from` to before `to`, days of the `zone`."""
+    begin, end = asked_moment("from", zone), asked_moment("to", zone)
     if begin and end and begin >= end:
         raise FormError("'From' is not before 'to'.")
     return Period(begin, end)

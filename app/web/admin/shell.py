@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, request
@@ -15,10 +16,12 @@ from app.web.admin.door import Door
 from app.web.admin.events import Events
 from app.web.admin.feed import Feed
 from app.web.admin.jobs import Jobs
+from app.web.admin.models import Models
 from app.web.admin.overview import Overview
 from app.web.admin.payouts import PayoutDesk
 from app.web.admin.providers import ProviderDesk
 from app.web.admin.reconciling import Reconciling
+from app.web.admin.settings import SettingDesk
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -55,10 +58,11 @@ def attach(app: Flask, auditor: Auditor) -> None:
         static_url_path=f"{PATH}/static",
     )
     for write in (
-        *(words.sat, words.usd, words.price),
-        *(words.time, words.ago, words.short, words.owner),
+        *(words.sat, words.usd, words.price, words.asked_price),
+        *(words.ago, words.short, words.owner),
     ):
         files.add_app_template_filter(write)
+    files.add_app_template_filter(partial(words.time, zone=auditor.zone), "time")
     app.register_blueprint(files)
     # Views of our own throughout, the first one too: Flask-Admin's index would serve the
     # 21 MB of scripts and styles that come with it.
@@ -73,8 +77,10 @@ def attach(app: Flask, auditor: Auditor) -> None:
         Reconciling(auditor, "Reconciliation", "reconciliation"),
         PayoutDesk(auditor, "Payouts", "payouts"),
         Jobs(auditor, "Jobs", "jobs"),
+        Models(auditor, "Models", "models"),
         Prices(auditor, "Prices", "prices"),
         ProviderDesk(auditor, "Providers", "providers", in_menu=auditor.providers is not None),
+        SettingDesk(auditor, "Settings", "settings"),
         Feed(auditor, "Feed", "feed"),
         Door(auditor, "Sign in", "sign-in", in_menu=False),
     )

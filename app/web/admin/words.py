@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
-from decimal import Decimal
+from datetime import UTC, datetime, tzinfo
+from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from uuid import UUID as Identity  # noqa: N811  (UUID is a pattern here)
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MINUS = "\N{MINUS SIGN}"
 MSAT_PER_SAT = 1000
 MSAT_PER_BTC = 10**11
+MOST_USD = 10**9
 ITEMS_MAX = 20
 VALUE_CHARACTERS_MAX = 400
 CLIENT = re.compile(r"client:([0-9a-f]{8}-[0-9a-f-]{27}):(available|held)", re.ASCII)
@@ -65,13 +66,26 @@ def price(each: Fraction | Decimal, count: int) -> str:
     return f"{Decimal(millionth).scaleb(-6):,f}".rstrip("0").rstrip(".")
 
 
-def time(at: datetime | None) -> str:
-    """Write a moment in UTC, to the second.
+def asked_price(text: str, count: int) -> str:
+    """Write what a provider asks for `count` of something; as it is if it is no number.
+
+    >>> asked_price("0.00000015", 1_000_000), asked_price("much", 1), asked_price("", 1)
+    ('0.15', 'much', '')
+    """
+    try:
+        each = Decimal(text)
+    except InvalidOperation:
+        return text
+    return price(each, count) if each.is_finite() and abs(each) < MOST_USD else text
+
+
+def time(at: datetime | None, zone: tzinfo = UTC) -> str:
+    """Write a moment in a time zone, to the second.
 
     >>> time(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
     '2026-01-02 03:04:05'
     """
-    return "" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
+    return "" if at is None else f"{at.astimezone(zone):%Y-%m-%d %H:%M:%S}"
 
 
 def ago(seconds: float) -> str:

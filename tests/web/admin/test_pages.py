@@ -59,12 +59,12 @@ def test_the_days_and_the_models_add_up_to_what_was_earned(both: View) -> None:
 def test_each_mint_agrees_with_its_proofs(both: View) -> None:
     books = books_of(both.story.entries)
 
-    found = {row[0]: row for row in rows(both.page("/admin/mints/")) if len(row) == 7}
+    found = {row[0]: row for row in rows(both.page("/admin/mints/")) if len(row) == 9}
 
     for mint in (MINT, OTHER_MINT, HOSTILE_MINT):
         ledger, free, set_aside, out, difference = map(sat_msat, found[mint][1:6])
         assert ledger == free + set_aside + out == -books[f"mint:{mint}"]
-        assert (difference, found[mint][6]) == (0, "agrees")
+        assert (difference, found[mint][8]) == (0, "agrees")
 
 
 def test_a_proof_that_is_lost_is_named(both: View) -> None:
@@ -74,7 +74,7 @@ def test_a_proof_that_is_lost_is_named(both: View) -> None:
     (row,) = [row for row in rows(both.page("/admin/mints/")) if row[0] == HOSTILE_MINT]
 
     assert sat_msat(row[5]) == -64_000
-    assert row[6] == "look into it"
+    assert row[8] == "look into it"
     assert "look into it" in both.page("/admin/")
 
 
@@ -192,7 +192,7 @@ def test_what_would_like_to_be_a_script_is_text(view: View, path: str) -> None:
 def test_hostile_names_are_shown_as_they_are(view: View) -> None:
     text = view.page("/admin/events/", model=SCRIPT)
 
-    assert {row[5] for row in rows(text)[1:]} == {SCRIPT}
+    assert {row[6] for row in rows(text)[1:]} == {SCRIPT}
     assert "<script" not in text
 
 

@@ -16,6 +16,8 @@ from domain.ledger import Ledger
 from domain.provider import ProviderRemoved, ProviderSet
 from tests.projections.story import Story
 from tests.web.admin import conftest
+from tests.web.admin.conftest import SCRIPT
+from tests.web.admin.reading import rows
 
 if TYPE_CHECKING:
     from domain.event import Event
@@ -135,3 +137,19 @@ def test_a_house_without_the_desk_shows_no_form_that_works(view: View) -> None:
     assert token
     answer = view.browser.post("/admin/providers/add", data={**FORM, "form_token": token[1]})
     assert answer.status_code == 403
+
+
+def test_every_model_is_told_with_its_price_and_what_was_sold(office: View) -> None:
+    post(office, "add", **FORM)
+    providers = office.app.extensions["admin"][0].index_view.auditor.providers
+    prices = {"prompt": "0.00000015", "completion": "0.0000006"}
+    models = [{"id": "openai/x", "pricing": prices}, {"id": SCRIPT, "pricing": prices}]
+    providers.list_models("second", {"models": models}, "me")
+
+    page = office.page("/admin/models/")
+    found = office.page("/admin/models/", like="OPENAI")
+
+    assert ["openai/x", "second", "0.15", "0.6", "", "0", "0.000"] in rows(page)
+    assert "<script" not in page
+    assert "openai/x" in found
+    assert "script" not in found

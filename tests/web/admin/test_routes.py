@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from app.web.admin.session import IDLE_S, LASTS_S
-from domain.rights import AUDIT, SCOPES, SETTINGS, WITHDRAW
+from domain.rights import AUDIT, EXPORT, SCOPES, SETTINGS, WITHDRAW
 from tests.web.admin.conftest import PASSWORD, View, open_view
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ WANTS = {
     "admin.index": AUDIT,
     "admin-events.index": AUDIT,
     "admin-events.event": AUDIT,
+    "admin-events.export": EXPORT,
     "admin-accounts.index": AUDIT,
     "admin-statement.index": AUDIT,
     "admin-balances.index": AUDIT,
@@ -42,6 +43,10 @@ WANTS = {
     "admin-reconciliation.proofs": AUDIT,
     "admin-reconciliation.compare": SETTINGS,
     "admin-jobs.index": AUDIT,
+    "admin-models.index": AUDIT,
+    "admin-settings.index": AUDIT,
+    "admin-settings.set": SETTINGS,
+    "admin-settings.unset": SETTINGS,
     "admin-payouts.index": AUDIT,
     "admin-payouts.plan": WITHDRAW,
     "admin-payouts.withdraw": WITHDRAW,
