@@ -98,6 +98,10 @@ simulate: $(INSTALLED) ## the whole money path, simulated: SEEDS=10000, FIRST=1,
 	@exec $(BIN)/python -m tests.simulation \
 	  --seeds $(SEEDS) --first $(FIRST) --steps $(STEPS)
 
+.PHONY: bench
+bench: $(INSTALLED) ## what a paid request costs; writes docs/performance.md anew
+	@exec $(BIN)/python -m tests.bench.paid
+
 .PHONY: bench-ledger
 bench-ledger: $(INSTALLED) ## hold+charge pairs a second, beside the floor of raw inserts
 	@exec $(BIN)/python -m tests.bench.ledger

@@ -21,7 +21,7 @@ from domain.prices import AdoptPrices
 from projections.audit import usage_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from app.store.opening import Store
     from domain.command import Command
@@ -65,15 +65,15 @@ def account(number: int) -> UUID:
     return uuid5(NAMESPACE, f"bench:{number}")
 
 
-def fund(store: Store, accounts: int) -> None:
-    """Credit the first `accounts` accounts with more than a benchmark can spend."""
+def fund(store: Store, accounts: Iterable[UUID]) -> None:
+    """Credit `accounts` with more than a benchmark can spend."""
     store.commit(
         [AdoptPrices(prices_of_version(BOOK.version), BOOK.version, BOOK.to_document())]
     )
     commands: list[Command] = []
-    for number in range(accounts):
+    for account_id in accounts:
         claim = Claim(
-            account_id=account(number),
+            account_id=account_id,
             mint=MINT,
             unit="msat",
             face_msat=FUNDS_MSAT,

@@ -12,7 +12,7 @@ from typing import IO, cast
 import click
 
 from app.store.opening import open_store
-from tests.bench.databases import fresh_database, fund
+from tests.bench.databases import account, fresh_database, fund
 from tests.bench.replay import Replay, measure
 
 ENGINES = ("sqlite", "postgresql")
@@ -93,7 +93,7 @@ def _rates(engine: str, plan: Plan) -> list[Row]:
     with fresh_database(engine) as url, fresh_database(engine) as floor_url:
         _say(f"{engine}: crediting {MANY:,} accounts")
         store, _ = open_store(url)
-        fund(store, MANY)
+        fund(store, map(account, range(MANY)))
         store.close()
         open_store(floor_url)[0].close()
         for processes in plan.processes:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from app.store.opening import open_store
 from projections.follow import rebuild, verify
 from projections.journal import JOURNAL
-from tests.bench.databases import commit, fresh_database, fund, pairs
+from tests.bench.databases import account, commit, fresh_database, fund, pairs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +51,7 @@ def measure(engine: str, events: int, say: Callable[[str], None]) -> Replay:
     """Grow a log of pairs to `events`, timing pairs on the way, then read it all again."""
     with fresh_database(engine) as url:
         store, _ = open_store(url)
-        fund(store, ACCOUNTS)
+        fund(store, map(account, range(ACCOUNTS)))
         _grow(store, SMALL_EVENTS - store.head())
         small_us = _cost_us(store)
         say(f"{engine}: growing the log to {events:,} events")

@@ -1,0 +1,194 @@
+"""What stands between clients and the upstream in a benchmark, and what each costs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from app.store.opening import open_store
+from domain.identity import account_of_key
+from tests.bench.databases import fund
+from tests.bench.demand import Target
+from tests.gateways.conftest import free_port
+from tests.integration.house import new_address
+from tests.integration.service import Service, processes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+ROOT = Path(__file__).parents[2]
+START_TIMEOUT_S = 90.0
+STOP_TIMEOUT_S = 20.0
+KEYS = tuple(f"sk-bench-{number}" for number in range(64))
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+KIB = 1024
+SETTINGS = {"WORKERS": "1"}
+
+NGINX = """
+worker_processes 1; daemon off; pid {directory}/nginx.pid; error_log {directory}/error.log;
+events {{ worker_connections 8192; }}
+http {{
+  access_log off; client_body_temp_path {directory}; proxy_temp_path {directory};
+  fastcgi_temp_path {directory}; uwsgi_temp_path {directory}; scgi_temp_path {directory};
+  keepalive_requests 1000000;
+  upstream mock {{ server 127.0.0.1:{mock}; keepalive 2000; keepalive_requests 1000000; }}
+  server {{
+    listen 127.0.0.1:{port} backlog=4096;
+    location / {{
+      proxy_pass http://mock; proxy_http_version 1.1; proxy_set_header Connection "";
+      proxy_buffering off;
+    }}
+  }}
+}}
+"""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One of those that are compared; `pids` are the processes whose CPU is its cost."""
+
+    name: str
+    target: Target
+    pids: Callable[[], Sequence[int]] = field(repr=False)
+
+    def cpu_s(self) -> float:
+        """Return the CPU seconds that its processes have used so far, kernel's included."""
+        return sum(_cpu_s(pid) for pid in self.pids())
+
+    def rss_mib(self) -> float:
+        """Return the most memory that one of its processes holds."""
+        return max(_rss_kib(pid) for pid in self.pids()) / KIB
+
+
+@dataclass(frozen=True)
+class House(Subject):
+    """Tallystick itself, and what its ledger says of the requests."""
+
+    service: Service
+    database_url: str
+
+    def back_office_s(self) -> float:
+        pid = self.service.back_office_pid()
+        return 0.0 if pid is None else _cpu_s(pid)
+
+    def charged_and_open(self) -> tuple[int, int]:
+        """Return how many requests were charged, and how many holds have no end."""
+        store, _ = open_store(self.database_url)
+        with store.snapshot() as query:
+            charged = query(
+                "SELECT COUNT(*) FROM stored_events WHERE topic LIKE '%hold.charged'"
+            )
+            unended = query("SELECT COUNT(*) FROM open_hold")
+        store.close()
+        return int(charged[0][0]), int(unended[0][0])
+
+
+@contextmanager
+def mock_upstream() -> Iterator[Subject]:
+    port = free_port()
+    with _running([sys.executable, "-m", "tests.bench.mock", str(port)], port) as pids:
+        yield Subject("direct", Target(port, KEYS), pids)
+
+
+@contextmanager
+def house(mock: Subject) -> Iterator[House]:
+    """Run the service as an operator does, one worker, SQLite, accounts that have plenty."""
+    with tempfile.TemporaryDirectory(prefix="tallystick-bench-") as directory:
+        url = f"sqlite:///{directory}/ledger.db"
+        store, _ = open_store(url)
+        fund(store, [account_of_key(key) for key in KEYS])
+        store.close()
+        nobody = f"http://127.0.0.1:{free_port()}"
+        address = new_address(url, nobody, f"http://127.0.0.1:{mock.target.port}/v1")
+        with Service(address, Path(directory) / "home", SETTINGS) as service:
+            target = Target(service.port, KEYS)
+            yield House("Tallystick", target, service.worker_pids, service, url)
+
+
+@contextmanager
+def bare_wsgi(mock: Subject) -> Iterator[Subject]:
+    port = free_port()
+    words = "-m gunicorn -k gevent --worker-connections 4096 --keep-alive 75 --backlog 4096"
+    argv = [sys.executable, *words.split(), "--no-control-socket", "-b", f"127.0.0.1:{port}"]
+    argv.append("tests.bench.bare:application")
+    with _running(argv, port, MOCK_PORT=str(mock.target.port)) as pids:
+        yield Subject("bare WSGI", Target(port, KEYS), pids)
+
+
+@contextmanager
+def nginx(mock: Subject) -> Iterator[Subject | None]:
+    """Run nginx, if it is there (`apt install nginx-light`)."""
+    program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if program is None:
+        click.echo("nginx is not installed: measured without it", err=True)
+        yield None
+        return
+    port = free_port()
+    with ExitStack() as stack:
+        directory = stack.enter_context(tempfile.TemporaryDirectory())
+        path = Path(directory) / "nginx.conf"
+        path.write_text(NGINX.format(directory=directory, mock=mock.target.port, port=port))
+        argv = [program, "-p", directory, "-c", str(path)]
+        pids = stack.enter_context(_running(argv, port))
+        yield Subject("nginx", Target(port, KEYS), pids)
+
+
+@contextmanager
+def _running(
+    argv: Sequence[str], port: int, **environment: str
+) -> Iterator[Callable[[], list[int]]]:
+    """Run a program until the block ends; yield what lists its processes."""
+    process = subprocess.Popen(
+        argv,
+        # Not in our own folder: gunicorn would read the house's gunicorn.conf.py there.
+        cwd="/",
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        _wait_for(port, process)
+        yield lambda: [each.pid for each in processes() if each.session == process.pid]
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    until_s = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < until_s and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1.0).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise click.ClickException(f"{process.args!r} does not listen")
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+
+
+def _rss_kib(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1])
+    return 0
