@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urlsplit
 
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
@@ -94,22 +93,6 @@ class Pools(PoolManager):
     ) -> HTTPConnectionPool:
         context = {**(request_context or self.connection_pool_kw), **self._added}
         return super()._new_pool(scheme, host, port, context)
-
-
-def pool_to(url: str, make: Connect, ca_file: str, connections_max: int) -> HTTPConnectionPool:
-    """Return a pool for the one host of `url`, or raise `ValueError`.
-
-    One who finds all `connections_max` in use waits.
-    """
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
-        raise ValueError("The address must be http:// or https:// and a host.")
-    sizes: dict[str, Any] = {"maxsize": connections_max, "block": True}
-    added: dict[str, Any] = {"make": make, "watch": None}
-    if parts.scheme == "http":
-        return _Pool(parts.hostname, parts.port, **sizes, **added)
-    trust: dict[str, Any] = {"cert_reqs": "CERT_REQUIRED", "ca_certs": ca_file}
-    return _TlsPool(parts.hostname, parts.port, **sizes, **trust, **added)
 
 
 class PoolAdapter(HTTPAdapter):

@@ -3,35 +3,29 @@
 from __future__ import annotations
 
 import re
-import ssl
-from math import ceil
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-import certifi
-import urllib3
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    EmptyPoolError,
-    HTTPError,
-    NewConnectionError,
-)
-
 from app.gateways.errors import OutcomeUnknownError, RefusedError
-from app.gateways.pools import pool_to
+from app.gateways.http1 import READ_BYTES, NotHttpError
+from app.gateways.keeping import Keeper, NoConnectionError
+from app.gateways.unpacking import UnpackError, Unpacking
 from app.gateways.way_out import DIRECT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from app.gateways.http1 import Answer, Connection
     from app.gateways.way_out import WayOut
 
-READ_BYTES = 64 * 1024
 HEADER_CHARACTERS_MAX = 1024
 # Printable ASCII only: a line break in a value would begin another header.
 SAFE_VALUE = re.compile(r"[\x20-\x7e]*")
 SAFE_PATH = re.compile(r"/[A-Za-z0-9._~/:@!$&'()*+,;=%-]*(\?[A-Za-z0-9._~/:@!$&'()*+,;=%?-]*)?")
-ENCODINGS = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
+PLAIN = frozenset({"", "identity"})
+PACKED = frozenset({"gzip", "x-gzip", "deflate"})
+PORTS = {"http": 80, "https": 443}
 
 ANTHROPIC, MESSAGES = ".anthropic.com", "/messages"
 
@@ -115,16 +109,26 @@ class Upstream:
         read_timeout_s: float,
         connections_max: int,
         way: WayOut = DIRECT,
+        ca_file: str | None = None,
     ) -> None:
-        self._base_path = urlsplit(base_url).path.rstrip("/")
-        self._timeout = urllib3.Timeout(connect=connect_timeout_s, read=read_timeout_s)
-        self._pool_timeout_s = ceil(connect_timeout_s)
-        connect = way.within(connect_timeout_s)
-        self._pool = pool_to(base_url, connect, certifi.where(), connections_max)
+        parts = urlsplit(base_url)
+        if parts.scheme not in PORTS or not parts.hostname or parts.username:
+            raise ValueError("The upstream's address must be http:// or https:// and a host.")
+        self._keeper = Keeper(
+            parts.hostname,
+            parts.port or PORTS[parts.scheme],
+            is_tls=parts.scheme == "https",
+            connect_timeout_s=connect_timeout_s,
+            read_timeout_s=read_timeout_s,
+            connections_max=connections_max,
+            way=way,
+            ca_file=ca_file,
+        )
+        self._base_path = parts.path.rstrip("/")
+        self._host = parts.netloc
         self._api_key = api_key
         # Anthropic itself wants its key elsewhere; its look-alikes take it as any other.
-        host = f".{urlsplit(base_url).hostname}"
-        self._is_anthropic = host.endswith(ANTHROPIC)
+        self._is_anthropic = f".{parts.hostname}".endswith(ANTHROPIC)
 
     def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> UpstreamAnswer:
         """Send `body` to `path`; return the answer as soon as its head has arrived.
@@ -141,37 +145,35 @@ class Upstream:
 
     def close(self) -> None:
         """Close every connection that is not in use."""
-        self._pool.close()
+        self._keeper.close()
 
     def _ask(
         self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
     ) -> UpstreamAnswer:
-        target = self._base_path + _safe(path)
+        request = self._request(method, _safe(path), body, headers)
         try:
-            response = self._pool.urlopen(
-                method,
-                target,
-                body=body,
-                headers=self._request_headers(path, headers),
-                retries=False,
-                redirect=False,
-                timeout=self._timeout,
-                pool_timeout=self._pool_timeout_s,
-                preload_content=False,
-            )
-        except (NewConnectionError, ConnectTimeoutError, EmptyPoolError) as error:
-            raise UpstreamUnreachableError(_reason(error)) from error
-        except (HTTPError, OSError) as error:
-            if _is_certificate_refused(error):
-                raise UpstreamUnreachableError(_reason(error)) from error
+            connection = self._keeper.take()
+        except NoConnectionError as error:
+            raise UpstreamUnreachableError(f"The upstream failed: {error}.") from error
+        answer = None
+        try:
+            answer = connection.ask(request)
+            return UpstreamAnswer(answer, self._keeper)
+        except (NotHttpError, OSError) as error:
             raise UpstreamBrokenError(_reason(error)) from error
-        answer = UpstreamAnswer(response)
-        if response.headers.get("content-encoding", "").strip().lower() not in ENCODINGS:
-            answer.close()
-            raise UpstreamBrokenError(
-                "The upstream's answer is in an encoding nobody asked for."
-            )
-        return answer
+        finally:
+            if answer is None:
+                self._keeper.give_back(connection, None)
+
+    def _request(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> bytes:
+        lines = [f"{method} {self._base_path}{path} HTTP/1.1", f"host: {self._host}"]
+        sent = self._request_headers(path, headers)
+        lines += [f"{name}: {value}" for name, value in sent.items()]
+        if body is not None:
+            lines.append(f"content-length: {len(body)}")
+        return "\r\n".join((*lines, "", "")).encode("latin-1") + (body or b"")
 
     def _request_headers(self, path: str, headers: Mapping[str, str]) -> dict[str, str]:
         sent = {"user-agent": "tallystick", **_kept(headers, REQUEST_HEADERS)}
@@ -190,11 +192,21 @@ class UpstreamAnswer:
     earlier, it is cut, which tells the upstream to stop.
     """
 
-    def __init__(self, response: urllib3.BaseHTTPResponse) -> None:
-        self._response = response
+    def __init__(self, answer: Answer, keeper: Keeper) -> None:
+        self._answer = answer
+        self._keeper = keeper
+        self._connection: Connection | None = answer.connection
         self._first = b""
-        self.status = response.status
-        self.headers = _kept(response.headers, ANSWER_HEADERS)
+        self.status = answer.head.status
+        fields = answer.head.fields
+        self.headers = _kept(fields, ANSWER_HEADERS)
+        encoding = fields.get("content-encoding", "").lower()
+        self._unpacking = Unpacking(READ_BYTES) if encoding in PACKED else None
+        if encoding not in PACKED | PLAIN:
+            self.close()
+            raise UpstreamBrokenError(
+                "The upstream's answer is in an encoding nobody asked for."
+            )
 
     def wait(self) -> None:
         """Wait until the body has begun, and keep that piece; raises as `read_some` does."""
@@ -213,10 +225,25 @@ class UpstreamAnswer:
 
     def _read(self) -> bytes:
         try:
-            return self._response.read1(READ_BYTES) or b""
-        except (HTTPError, OSError) as error:
-            self.close()
+            if self._unpacking is None:
+                return self._arrived()
+            while not (piece := self._unpacking.take()):
+                data = self._arrived()
+                if not data:
+                    return b""
+                self._unpacking.give(data)
+        except (NotHttpError, UnpackError, OSError) as error:
+            self._let_go()
             raise UpstreamBrokenError(_reason(error)) from error
+        return piece
+
+    def _arrived(self) -> bytes:
+        if self._connection is None:
+            return b""
+        data = self._answer.read()
+        if self._answer.is_over:
+            self._let_go()
+        return data
 
     def read_all(self, limit_bytes: int) -> bytes:
         """Return the whole body, or raise `AnswerTooLongError` beyond `limit_bytes`."""
@@ -231,8 +258,15 @@ class UpstreamAnswer:
 
     def close(self) -> None:
         """Give the connection back; may be called more than once."""
-        self._response.close()
-        self._response.release_conn()
+        if self._connection is not None:
+            with suppress(NotHttpError):
+                self._answer.skip()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._keeper.give_back(connection, self._answer)
 
 
 def _safe(path: str) -> str:
@@ -250,11 +284,6 @@ def _kept(headers: Mapping[str, str], names: frozenset[str]) -> dict[str, str]:
         and len(value) <= HEADER_CHARACTERS_MAX
         and SAFE_VALUE.fullmatch(value)
     }
-
-
-def _is_certificate_refused(error: Exception) -> bool:
-    """Tell whether the handshake failed at the certificate, before anything was sent."""
-    return any(isinstance(each, ssl.SSLCertVerificationError) for each in error.args)
 
 
 def _reason(error: Exception) -> str:

@@ -4,6 +4,7 @@ import socket
 import ssl
 import threading
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
@@ -18,6 +19,10 @@ from cryptography.x509.oid import NameOID
 
 from app.gateways.upstream import Upstream, UpstreamBrokenError, UpstreamUnreachableError
 from tests.doubles.upstream import UpstreamDouble
+from tests.gateways.authority import Authority
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def door_to(base_url: str) -> Upstream:
@@ -41,6 +46,51 @@ def test_a_wrong_certificate_means_nothing_was_sent(self_signed: ssl.SSLContext)
         server = threading.Thread(target=_shake_hands, args=(listener, self_signed))
         server.start()
         upstream = door_to(f"https://127.0.0.1:{listener.getsockname()[1]}")
+
+        with pytest.raises(UpstreamUnreachableError):
+            upstream.get("/models")
+
+        server.join()
+
+
+def test_a_certificate_for_the_name_is_taken_and_its_connection_serves_again(
+    tmp_path: Path,
+) -> None:
+    authority, double = Authority(tmp_path), UpstreamDouble()
+    double._server.socket = authority.context("localhost").wrap_socket(
+        double._server.socket, server_side=True
+    )
+    with double:
+        upstream = Upstream(
+            double.base_url.replace("http://127.0.0.1", "https://localhost"),
+            "key",
+            connect_timeout_s=5,
+            read_timeout_s=5,
+            connections_max=1,
+            ca_file=authority.file,
+        )
+
+        for _ in range(3):
+            assert b"gpt-4o-mini" in upstream.get("/models").read_all(10_000)
+        upstream.close()
+
+    assert double.connections == 1
+
+
+def test_a_certificate_for_another_name_means_nothing_was_sent(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        context = authority.context("api.example")
+        server = threading.Thread(target=_shake_hands, args=(listener, context))
+        server.start()
+        upstream = Upstream(
+            f"https://localhost:{listener.getsockname()[1]}",
+            "key",
+            connect_timeout_s=5,
+            read_timeout_s=5,
+            connections_max=1,
+            ca_file=authority.file,
+        )
 
         with pytest.raises(UpstreamUnreachableError):
             upstream.get("/models")

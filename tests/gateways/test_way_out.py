@@ -64,10 +64,11 @@ def test_an_upstream_is_asked_through_the_proxy_by_its_name(
     with SocksDouble(port_of(upstream_double.base_url)) as proxy:
         upstream = upstream_at(f"http://{host}/v1", WayOut(proxy.url))
 
-        status = upstream.get("/models").status
+        asked = upstream.get("/models")
+        asked.close()
         upstream.close()
 
-    assert status == 200
+    assert asked.status == 200
     assert proxy.asked == [(host, 80)]
     assert set(lookups) <= {"127.0.0.1"}
 
@@ -159,10 +160,11 @@ def test_a_provider_on_this_machine_needs_no_proxy(upstream_double: UpstreamDoub
     with SocksDouble() as proxy:
         upstream = upstream_at(upstream_double.base_url, WayOut(proxy.url))
 
-        status = upstream.get("/models").status
+        asked = upstream.get("/models")
+        asked.close()
         upstream.close()
 
-    assert status == 200
+    assert asked.status == 200
     assert proxy.asked == []
 
 

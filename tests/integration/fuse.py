@@ -116,7 +116,7 @@ class FusedUpstream(Upstream):
 
 class _FusedAnswer(UpstreamAnswer):
     def __init__(self, answer: UpstreamAnswer, fuse: Fuse) -> None:
-        super().__init__(answer._response)
+        super().__init__(answer._answer, answer._keeper)
         self._fuse = fuse
 
     def read_some(self) -> bytes:

@@ -239,6 +239,7 @@ def test_a_named_request_is_paid_once(house: House) -> None:
 
 def test_a_named_request_that_is_still_running_asks_for_patience(house: House) -> None:
     headers = {**bearer(house.key()), "Idempotency-Key": "once"}
+    house.upstream.behave(Behaviour(chunk_delay_s=0.1))
     running = house.client.post(
         "/v1/chat/completions", json={**ASKED, "stream": True}, headers=headers
     )
