@@ -22,6 +22,7 @@ from app.web import (
 )
 from app.web.bearer import ApiKeys, Bearer
 from app.web.bodies import Bodies
+from app.web.front import Front
 from app.web.key_fields import Binding, KeyFields
 from app.web.keys import KeyDesk
 from app.web.lightning_out import LightningOut
@@ -112,8 +113,9 @@ def _register(app: Flask, doors: Doors) -> None:
     rates = RateLimits(doors.limits)
     rates.attach(app)
     repeats = Repeats(doors.charges.serve, doors.history)
-    paid = proxy.blueprint(bearer, doors.charges, till, bodies, rates, repeats)
-    app.register_blueprint(paid)
+    paid = proxy.Proxy(bearer, doors.charges, till, bodies, rates, repeats)
+    app.register_blueprint(proxy.blueprint(paid))
+    app.wsgi_app = Front(app.wsgi_app, paid, bearer, rates, doors.witness)  # type: ignore[method-assign]  # how Flask documents it
     app.register_blueprint(xcashu.blueprint(till))
     rooms = balance.blueprint(
         balance.Balance(

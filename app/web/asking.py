@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from flask import request
 
 from app.cashier.paths import MESSAGES, MODERATIONS, PATHS, RESPONSES, SPEECH
 from app.web.bodies import json_object
@@ -103,7 +102,7 @@ def request_name() -> str | None:
     Raises `InvalidParameterError` for an `Idempotency-Key` that is not 1 to 200 visible
     ASCII characters.
     """
-    key = request.headers.get("Idempotency-Key")
+    key = current_visit().header("idempotency-key")
     if key is not None and not IDEMPOTENCY_KEY.fullmatch(key):
         raise InvalidParameterError(
             "Idempotency-Key", "must be 1 to 200 visible ASCII characters"
@@ -135,7 +134,7 @@ def asked(path: str, bodies: Bodies) -> Asked:
     if not files:
         document = read(path, json_object(body))
         return Asked(document, as_priced(document))
-    form = read_form(body, request.headers.get("Content-Type", ""))
+    form = read_form(body, current_visit().header("content-type") or "")
     document = read(path, document_of(form))
     if not any(_is_file(document.get(name)) for name in files):
         raise InvalidParameterError(files[0], "must be a file")

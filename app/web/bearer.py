@@ -7,12 +7,11 @@ from collections import OrderedDict
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from flask import request
-
 from app.cashier.errors import TokenRefusedError
 from app.cashier.keys import Spender
 from app.gateways.mint.tokens import token_id
 from app.web.refusals import (
+    DoorError,
     EmptyBearerError,
     NoCredentialsError,
     NotBearerError,
@@ -126,6 +125,14 @@ class Bearer:
         current_visit().account_id = spender.account_id
         return spender
 
+    def knows(self, authorization: str | None) -> bool:
+        """Tell whether the header opens an account that was opened here before."""
+        try:
+            secret = credential(authorization)
+        except DoorError:
+            return False
+        return sha256(secret.encode()).digest() in self._known
+
     def is_new(self, authorization: str | None) -> bool:
         """Tell whether the header shows a token that would be deposited."""
         secret = credential(authorization)
@@ -175,13 +182,14 @@ class Bearer:
 
 def ticket_shown() -> str | None:
     """Return the token in the current request's X-Cashu header, if there is one (NUT-24)."""
-    return request.headers.get("X-Cashu", "").strip() or None
+    return (current_visit().header("x-cashu") or "").strip() or None
 
 
 def key_shown() -> str | None:
     """Return the current request's Authorization, or what Anthropic's clients send for it."""
-    key = request.headers.get("x-api-key")
-    return request.headers.get("Authorization", None if key is None else f"Bearer {key}")
+    visit = current_visit()
+    authorization, key = visit.header("authorization"), visit.header("x-api-key")
+    return f"Bearer {key}" if authorization is None and key is not None else authorization
 
 
 def credential(authorization: str | None) -> str:

@@ -6,9 +6,10 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from flask import Response, request
+from flask import Response
 from gevent import Timeout
 from gunicorn.http.errors import ParseException
+from werkzeug.wsgi import get_content_length, get_input_stream
 
 from app.web.refusals import (
     BodyLateError,
@@ -16,6 +17,7 @@ from app.web.refusals import (
     BodyTooLargeError,
     InvalidJsonError,
 )
+from app.web.visit import current_visit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,13 +42,14 @@ class Bodies:
         Raises `BodyTooLargeError`, from the length that was announced if there is one, and
         `BodyLateError`, `BodyMalformedError`.
         """
-        if (request.content_length or 0) > self._bytes_max:
+        environ = current_visit().environ
+        if (get_content_length(environ) or 0) > self._bytes_max:
             raise BodyTooLargeError
         # A body in chunks announces no length; it is cut off one byte above the limit.
-        request.max_content_length = self._bytes_max + 1
+        stream = get_input_stream(environ, max_content_length=self._bytes_max + 1)
         try:
             with Timeout(self._timeout_s, BodyLateError()):
-                body = request.get_data(cache=False)
+                body = stream.read()
         except ParseException as error:
             raise BodyMalformedError from error
         if len(body) > self._bytes_max:

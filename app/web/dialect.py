@@ -5,9 +5,8 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-from flask import request
-
 from app.cashier.paths import MESSAGES
+from app.web.visit import current_visit
 
 TYPES = {
     HTTPStatus.UNAUTHORIZED: "authentication_error",
@@ -28,7 +27,7 @@ def as_asked(document: dict[str, Any], status: int) -> dict[str, Any]:
     In Anthropic's, `error.type` is one of its own. What Routstr's clients go by stays:
     `error.code`, and the type of it under `detail`.
     """
-    if not request.path.removeprefix("/v1").startswith(MESSAGES):
+    if not current_visit().path.removeprefix("/v1").startswith(MESSAGES):
         return document
     error = document["error"]
     kind = error["type"] if error["type"] in KNOWN else type_of(status)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from flask import request
-
 from app.cashier.attempt import UNKNOWN_ADDRESS
 from app.gateways.operator import without_operator
 from app.web.bodies import json_object
 from app.web.errors import UPSTREAM
 from app.web.problems import problem
 from app.web.refusals import InvalidJsonError
+from app.web.visit import current_visit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,9 +56,10 @@ def upstream_failure(status: int, headers: Mapping[str, str], body: bytes) -> Re
             code="upstream_refused",
         )
     if status in NOT_THERE and _is_of_the_address(error):
+        path = current_visit().path
         return problem(
             status,
-            message=f"The upstream of this model does not offer {request.path}; nothing was"
+            message=f"The upstream of this model does not offer {path}; nothing was"
             " charged. Try /v1/chat/completions.",
             type_=UPSTREAM,
             code="not_offered_by_upstream",

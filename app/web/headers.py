@@ -85,4 +85,4 @@ def mark(answer: Response) -> Response:
 
 
 def _is_open() -> bool:
-    return not request.path.startswith(SAME_ORIGIN_ONLY)
+    return not current_visit().path.startswith(SAME_ORIGIN_ONLY)

@@ -10,12 +10,13 @@ from http import HTTPStatus
 from itertools import chain
 from typing import TYPE_CHECKING, Protocol
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 from werkzeug.exceptions import MethodNotAllowed
 
 from app.cashier.bill import Call
 from app.cashier.paths import PATHS
 from app.cashier.stream import MeteredStream
+from app.gateways.upstream import REQUEST_HEADERS
 from app.web.asking import Asked, asked, request_name
 from app.web.bearer import key_shown, ticket_shown
 from app.web.bodies import JSON_TYPE, Bodies
@@ -178,16 +179,8 @@ class Proxy:
                     raise
 
 
-def blueprint(
-    bearer: Bearer,
-    charges: Charges,
-    till: Till,
-    bodies: Bodies,
-    rates: RateLimits,
-    repeats: Repeats,
-) -> Blueprint:
+def blueprint(proxy: Proxy) -> Blueprint:
     """Return the paid routes, with `/v1` before them and without it."""
-    proxy = Proxy(bearer, charges, till, bodies, rates, repeats)
     routes = Blueprint("proxy", __name__)
     for path in PATHS:
         for rule in (f"/v1{path}", path):
@@ -226,11 +219,13 @@ def named(call: Call, request_id: UUID, name: str) -> Call:
 def call_of(path: str, request_asked: Asked, account_id: UUID) -> Call:
     """Return the call that the current request is, at the cost of `account_id`."""
     document, form = request_asked.document, request_asked.form
-    headers = dict(request.headers)
+    visit = current_visit()
+    found = ((name, visit.header(name)) for name in REQUEST_HEADERS)
+    headers = {name: value for name, value in found if value is not None}
     if form is not None:
-        headers["Content-Type"] = form.content_type
+        headers["content-type"] = form.content_type
     return Call(
-        request_id=current_visit().request_id,
+        request_id=visit.request_id,
         account_id=account_id,
         path=path,
         model=document["model"],
@@ -239,7 +234,7 @@ def call_of(path: str, request_asked: Asked, account_id: UUID) -> Call:
         headers=headers,
         stream=document.get("stream") is True,
         form=form,
-        used=current_visit().use,
+        used=visit.use,
     )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 
-from flask import g, request
+from flask import request
 
 from app.web.buckets import Buckets
 from app.web.refusals import (
@@ -23,7 +23,7 @@ from app.web.refusals import (
     RequestTooBigError,
     TokenRateError,
 )
-from app.web.visit import current_visit
+from app.web.visit import Admitted, current_visit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -56,14 +56,6 @@ class Limits:
     creations_per_minute: int = 0
 
 
-@dataclass(slots=True)
-class Admitted:
-    """A request that was let in at the cost of `key`, counted as `tokens` for now."""
-
-    key: UUID
-    tokens: int = 0
-
-
 class RateLimits:
     """Lets requests in, or tells them when to come back; no money has moved by then."""
 
@@ -77,7 +69,7 @@ class RateLimits:
     def attach(self, app: Flask) -> None:
         """Tell what is left with every answer, note when it has ended, count strangers."""
         app.before_request(self._look_at_strangers)
-        app.after_request(self._mark)
+        app.after_request(self.mark)
 
     def admit(self, key: UUID) -> None:
         """Let in the current request of `key`.
@@ -89,10 +81,10 @@ class RateLimits:
         if self._requests.per_minute:
             wait_s = self._requests.take(key, 1)
             if wait_s:
-                g.refused_key = key
+                current_visit().refused_key = key
                 raise RequestRateError(self._requests.per_minute, wait_s)
         self._at_once[key] += 1
-        g.admitted = Admitted(key)
+        current_visit().admitted = Admitted(key)
 
     def weigh(self, document: Mapping[str, Any], prompt_bytes: int) -> None:
         """Count what the current request may use, as its key's provider would.
@@ -100,9 +92,9 @@ class RateLimits:
         That is its text and the most that it asks for; what it has really used is counted in
         its place when it has ended. Raises `TokenRateError` or `RequestTooBigError`.
         """
-        if not self._tokens.per_minute:
+        admitted = current_visit().admitted
+        if not self._tokens.per_minute or admitted is None:
             return
-        admitted: Admitted = g.admitted
         tokens = max(1, prompt_bytes // BYTES_A_TOKEN + asked_for(document))
         wait_s = self._tokens.take(admitted.key, tokens)
         if math.isinf(wait_s):
@@ -119,9 +111,11 @@ class RateLimits:
         if wait_s:
             raise AddressRateError(self._creations.per_minute, wait_s)
 
-    def _mark(self, answer: Response) -> Response:
-        admitted: Admitted | None = g.get("admitted")
-        key = g.get("refused_key") if admitted is None else admitted.key
+    def mark(self, answer: Response) -> Response:
+        """Tell with `answer` what is left of the current request's limits."""
+        visit = current_visit()
+        admitted = visit.admitted
+        key = visit.refused_key if admitted is None else admitted.key
         if key is None:
             return answer
         for what, buckets in (("requests", self._requests), ("tokens", self._tokens)):
@@ -130,7 +124,6 @@ class RateLimits:
                 answer.headers[f"x-ratelimit-remaining-{what}"] = str(buckets.left(key))
                 answer.headers[f"x-ratelimit-reset-{what}"] = spell(buckets.full_in_s(key))
         if admitted is not None:
-            visit = current_visit()
             visit.at_end.append(lambda: self._ended(admitted, visit.used_tokens))
         return answer
 

@@ -15,8 +15,6 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from flask import request
-
 from app.web.visit import current_visit
 from domain.errors import RequestInProgressError, RequestRepeatedError
 from domain.hold import Released
@@ -68,7 +66,7 @@ class Repeats:
         Raises `RequestRepeatedError` if it was charged before, `RequestInProgressError`
         while it is being served, and what serving raises.
         """
-        count = request.headers.get(HEADER, "")
+        count = current_visit().header(HEADER) or ""
         if not COUNT.fullmatch(count):
             return self._serve(call)
         mark = _mark(call, key)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import time
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,8 +16,9 @@ from app.logs import RequestLine, log_request
 from domain.identity import in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from uuid import UUID
+    from wsgiref.types import WSGIEnvironment
 
 logger = logging.getLogger(__name__)
 
@@ -30,10 +33,19 @@ def new_request_id() -> UUID:
 
 
 @dataclass(slots=True)
+class Admitted:
+    """A request that was let in at the cost of `key`, counted as `tokens` for now."""
+
+    key: UUID
+    tokens: int = 0
+
+
+@dataclass(slots=True)
 class Visit:
     """One request on its way through the house.
 
-    `route` is spelled as we spell it, never as it was asked. `request_id` names the request
+    `route` is spelled as we spell it, never as it was asked; what was asked is in `environ`.
+    `request_id` names the request
     in its headers, in the log and, if it is paid for, its hold. `ends_later` is set for a
     stream, which is written down when it has ended, and of which the time to its first chunk
     is noted; what is to be done then is `at_end`.
@@ -41,6 +53,7 @@ class Visit:
 
     method: str
     route: str
+    environ: WSGIEnvironment = field(repr=False)
     request_id: UUID = field(default_factory=new_request_id)
     began_s: float = field(default_factory=time.monotonic)
     account_id: UUID | None = None
@@ -51,6 +64,21 @@ class Visit:
     at_end: list[Callable[[], object]] = field(default_factory=list)
     first_chunk_ms: int | None = None
     witness: Callable[[RequestLine], None] | None = None
+    admitted: Admitted | None = None
+    refused_key: UUID | None = None
+
+    @property
+    def path(self) -> str:
+        """The path that was asked for, as it was asked."""
+        return str(self.environ["PATH_INFO"])
+
+    def header(self, name: str) -> str | None:
+        """Return a header field of the request; names are in small letters."""
+        place = name.upper().replace("-", "_")
+        value: str | None = self.environ.get(
+            place if place == "CONTENT_TYPE" else f"HTTP_{place}"
+        )
+        return value
 
     def use(self, tokens: int) -> None:
         """Note how many tokens the request has used, once that is known."""
@@ -83,14 +111,29 @@ class Visit:
             self.witness(line)
 
 
+AHEAD: ContextVar[Visit | None] = ContextVar("ahead", default=None)
+"""The visit that is answered here without Flask, if one is."""
+
+
+@contextmanager
+def ahead(visit: Visit) -> Iterator[None]:
+    """Answer `visit` here and now, before Flask hears of it."""
+    token = AHEAD.set(visit)
+    try:
+        yield
+    finally:
+        AHEAD.reset(token)
+
+
 def current_visit() -> Visit:
     """Return the visit of the request that is being answered here."""
-    visit: Visit | None = g.get("visit")
+    visit: Visit | None = AHEAD.get() or g.get("visit")
     if visit is None:
         rule = request.url_rule
         visit = g.visit = Visit(
             request.method,
             "none" if rule is None else rule.rule,
+            request.environ,
             witness=current_app.extensions.get(WITNESS),
         )
     return visit
