@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket as plain
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TYPE_CHECKING
@@ -87,22 +88,26 @@ class Line(socket):
         self._blocked_s = 0.0
         self._is_first = True
         self._is_gone = False
+        self._unread = b""
         self._linger_s = LINGER_S
         self._say_close: Callable[[], object] = bool
         self._phase = Phase.HEAD
         # Nobody is idle before it has asked once: it has the time of a head.
         self._enter(Phase.HEAD, patience.head_s)
 
-    def await_body(self, say_close: Callable[[], object]) -> None:
+    def await_body(self, say_close: Callable[[], object], size: int = 0) -> None:
         """Take it that a head is complete, and that an answer to it begins.
 
         `say_close` makes the answer tell that the line ends with it: where the next request
-        would begin is not known once a body was given up.
+        would begin is not known once a body was given up. `size` is how much of the body has
+        come with the head; raises `CrowdedError` if that is too much.
         """
         self._say_close = say_close
         self._sent, self._blocked_s = 0, 0.0
         if self._phase is not Phase.OVER:
             self._enter(Phase.BODY, self._patience.body_s)
+            self._received = size
+            self._count(size)
 
     def await_request(self, idle_s: float) -> None:
         """Take it that a request is answered, and wait for the next."""
@@ -118,6 +123,10 @@ class Line(socket):
         self._load.idle.pop(self, None)
         self._shut(plain.SHUT_RD)
 
+    def unread(self, data: bytes) -> None:
+        """Take back what was received, so that it is received again."""
+        self._unread = data + self._unread
+
     def hurry(self) -> None:
         """Do not stay for long once it is closed: there are others who want to be told."""
         self._linger_s = HURRY_S
@@ -126,6 +135,8 @@ class Line(socket):
         """Return what has come, waiting in all as long as the phase allows."""
         if self._phase is Phase.OVER:
             return b""
+        if self._unread:
+            return self._again(size)
         left_s = self._allowed_s() - self._waited_s
         if left_s <= 0:
             return self._late()
@@ -146,6 +157,11 @@ class Line(socket):
     def sendall(self, data: Buffer, flags: int = 0) -> None:
         """Send all of `data`, as long as the client takes some of it now and then."""
         left = memoryview(data)
+        with suppress(BlockingIOError):
+            # Nearly always there is room for all of it, and nothing to be waited for.
+            sent = self._sock.send(left, flags)  # type: ignore[attr-defined]  # gevent's stubs omit it
+            self._sent += sent
+            left = left[sent:]
         while left:
             began_s = time.monotonic()
             patience = self._patience
@@ -174,6 +190,14 @@ class Line(socket):
             self._is_gone = True
             self._linger()
         super().close()
+
+    def _again(self, size: int) -> bytes:
+        data, self._unread = self._unread[:size], self._unread[size:]
+        if self._phase is Phase.IDLE:
+            # A request that came together with the one before it.
+            self._load.idle.pop(self, None)
+            self._enter(Phase.HEAD, self._patience.head_s)
+        return data
 
     def _enter(self, phase: Phase, within_s: float) -> None:
         self._phase = phase
@@ -204,12 +228,7 @@ class Line(socket):
             self._enter(Phase.HEAD, self._patience.head_s)
         self._received += size
         if self._phase is Phase.BODY:
-            self._counted += size
-            self._load.bodies_bytes += size
-            if self._load.bodies_bytes > self._load.bodies_bytes_max:
-                self._phase = Phase.OVER
-                self._say_close()
-                raise CrowdedError
+            self._count(size)
         elif self._received > HEAD_BYTES_MAX:
             self._phase = Phase.OVER
             if self._is_first:
@@ -218,6 +237,15 @@ class Line(socket):
         if self._since_turn > TURN_BYTES:
             self._since_turn = 0
             gevent.sleep(0)
+
+    def _count(self, size: int) -> None:
+        """Count what has come of a body, together with all others that are here."""
+        self._counted += size
+        self._load.bodies_bytes += size
+        if self._load.bodies_bytes > self._load.bodies_bytes_max:
+            self._phase = Phase.OVER
+            self._say_close()
+            raise CrowdedError
 
     def _hang_up(self) -> None:
         self._is_gone = True
