@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import logging.config
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+import msgspec
 
 REDACTIONS = (
     # Case matters for tokens only in the letter of the version: `cashuA`, `cashuB`.
@@ -18,6 +19,8 @@ REDACTIONS = (
     (re.compile(r"(?<![A-Za-z0-9])sk-[A-Za-z0-9_\-]+"), "[key]"),
 )
 """Whatever is a key or money to whom reads it, and what is written in its place."""
+SIGNS = ("bearer", "cashu", "creq", "sk-")
+"""One of these, in small letters, is in all that is redacted."""
 
 
 def redact(text: str) -> str:
@@ -26,6 +29,9 @@ def redact(text: str) -> str:
     >>> redact("GET /v1/balance/create?initial_balance_token=cashuBo2Ftd2h0dHA failed")
     'GET /v1/balance/create?initial_balance_token=[token] failed'
     """
+    small = text.lower()
+    if not any(sign in small for sign in SIGNS):
+        return text
     for pattern, instead in REDACTIONS:
         text = pattern.sub(instead, text)
     return text
@@ -49,7 +55,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return redact(json.dumps(line, ensure_ascii=False, default=str))
+        return redact(msgspec.json.encode(line, enc_hook=str).decode())
 
 
 def log_config(level: str) -> dict[str, Any]:
@@ -98,7 +104,11 @@ class RequestLine:
     charged_msat: int | None = None
 
 
+FIELDS = tuple(RequestLine.__dataclass_fields__)
+
+
 def log_request(logger: logging.Logger, line: RequestLine) -> None:
     """Write the canonical line of a request; what does not apply to it is left out."""
-    fields = {name: value for name, value in asdict(line).items() if value is not None}
+    found = ((name, getattr(line, name)) for name in FIELDS)
+    fields = {name: value for name, value in found if value is not None}
     logger.info("request", extra={"fields": fields})

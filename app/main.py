@@ -171,7 +171,7 @@ def _doors(house: House) -> Doors:
         settings.upstream_attempts_max,
         settings.failover_s,
     )
-    charges = Charges(house.ledger, quotes, policy, account=house.store.account)
+    charges = Charges(house.ledger, quotes, policy, account=house.store.left)
     sizes = TokenSizes(house.mints)
     return Doors(
         deposits=house.deposits,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.cashier.attempt import Refusal
 from app.cashier.costs import PROVIDER_HEADER, cost_headers, told
+from app.cashier.documents import parsed
 from app.cashier.meter import SoundMeter, StreamMeter
 from app.cashier.paths import MESSAGES, PATHS
 from app.cashier.stream import MeteredStream
@@ -133,13 +133,6 @@ def with_images(usage: Usage | None, document: object) -> Usage | None:
     if not isinstance(images, list):
         return usage
     return replace(usage or Usage(), images=len(images))
-
-
-def parsed(body: bytes) -> object:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None
 
 
 def says_nothing(document: object) -> bool:

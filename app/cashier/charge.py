@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from app.cashier.answer import Served, answered, usage_invited
 from app.cashier.attempt import Refusal
 from app.cashier.bill import Bill, Call, Policy
+from app.cashier.documents import written
 from app.cashier.paths import CHAT, COMPLETIONS
 from app.cashier.plan import awake, tries_of
 from app.gateways.upstream import (
@@ -161,4 +161,4 @@ def body_for(call: Call, model: str) -> bytes:
         return call.body
     if call.form is not None:
         return call.form.written({"model": model})
-    return json.dumps({**call.document, **changes}, ensure_ascii=False).encode()
+    return written({**call.document, **changes})

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from app.cashier.documents import written
 from domain.msat import MSAT_PER_SAT
 
 if TYPE_CHECKING:
@@ -108,4 +108,4 @@ def add_cost(document: dict[str, Any], told: Mapping[str, object]) -> None:
 def told(document: dict[str, Any], cost: Mapping[str, object]) -> bytes:
     """Return an answer with its cost beside and inside its usage."""
     add_cost(document, cost)
-    return json.dumps(document, ensure_ascii=False).encode()
+    return written(document)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from app.cashier.costs import add_cost
+from app.cashier.documents import parsed, written
 from app.cashier.usage import estimate, usage_from, usage_members, with_searches
 from app.gateways.operator import without_operator
 from app.gateways.upstream import UpstreamBrokenError
@@ -229,7 +229,7 @@ class StreamMeter:
         if data.strip() == b"[DONE]":
             self.done = True
             return b""
-        document = _json(data)
+        document = parsed(data)
         if not isinstance(document, dict):
             return event
         self._note(document)
@@ -259,7 +259,7 @@ class StreamMeter:
 
     def _synthetic_usage_chunk(self) -> bytes:
         """Make the usage chunk that was invited, but which the upstream did not send."""
-        first = _json(_data_of(self._first))
+        first = parsed(_data_of(self._first))
         if self.usage is None or not isinstance(first, dict) or "choices" not in first:
             return b""
         names = ("id", "object", "created", "model")
@@ -301,16 +301,8 @@ def _data_of(event: bytes) -> bytes:
     return b"\n".join(data)
 
 
-def _json(data: bytes) -> object:
-    """Return the parsed `data`, or None: what we cannot read is still the client's."""
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError):
-        return None
-
-
 def _rendered(document: Mapping[str, object]) -> bytes:
-    return b"data: " + json.dumps(document, separators=(",", ":")).encode() + b"\n\n"
+    return b"data: " + written(document) + b"\n\n"
 
 
 def _cost_event(cost: Mapping[str, object]) -> bytes:
@@ -326,7 +318,7 @@ def _cost_event(cost: Mapping[str, object]) -> bytes:
 
 def _with_cost(event: bytes, cost: Mapping[str, object]) -> bytes:
     """Return the event with `cost` beside and inside its usage, as existing clients read it."""
-    document = _json(_data_of(event))
+    document = parsed(_data_of(event))
     if not isinstance(document, dict):
         return event
     inner = document.get("response")

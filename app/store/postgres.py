@@ -251,6 +251,7 @@ class PostgresStore(Reads):
             if not found.unanswered and found.entries:
                 decided.entries = found.entries
                 self._write(db, rows, before, found.entries)
+        self._remember(rows)
 
     @staticmethod
     def _newest(db: psycopg.Connection[tuple[Any, ...]]) -> int:

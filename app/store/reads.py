@@ -68,6 +68,7 @@ Now = Callable[[], datetime]
 """Tells what time it is: the time of the events that are recorded."""
 
 PAGE = 2_000
+LEFT_MAX = 20_000
 POSITION_MAX = (1 << 63) - 1
 
 
@@ -117,6 +118,7 @@ class Reads(ABC):
         self.mapper = mapper
         self.sheets = {sheet.name: sheet for sheet in sheets}
         self.now = now
+        self._left: dict[UUID, AccountRow] = {}
 
     @abstractmethod
     def snapshot(self) -> AbstractContextManager[Query]:
@@ -172,10 +174,27 @@ class Reads(ABC):
         found = self._rows(BALANCE, "WHERE account_id = ?", account_id)
         return found[0][1] if found else None
 
+    def left(self, account_id: UUID) -> AccountRow | None:
+        """Return what an account has had since this process changed it last.
+
+        Of a request that was just charged that is known without asking again.
+        """
+        return self._left.get(account_id) or self.account(account_id)
+
     def key(self, key_id: UUID) -> KeyRow | None:
         """Return what binds a key, `None` if nothing does and it is no child."""
         found = self._rows(API_KEY, "WHERE key_id = ?", key_id)
         return found[0][1] if found else None
+
+    def _remember(self, rows: GuardRows) -> None:
+        """Note what a transaction of ours has left of the accounts it changed."""
+        left, accounts = self._left, rows.accounts
+        for account_id in accounts.changed:
+            # The one changed last stands last.
+            left.pop(account_id, None)
+            left[account_id] = accounts.rows[account_id]
+        while len(left) > LEFT_MAX:
+            del left[next(iter(left))]
 
     def children_of(self, account_id: UUID) -> list[tuple[UUID, KeyRow]]:
         """Return the child keys of an account, in the order of their salts."""

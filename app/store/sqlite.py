@@ -132,15 +132,19 @@ class SqliteStore(Reads):
         histories: dict[UUID, Sequence[Entry]] = {}
         with self._exclusive() as db:
             for _ in range(ATTEMPTS_MAX):
-                answers, unread = self._try(db, commands, histories)
+                rows = _load(db, commands)
+                answers, unread = self._try(db, commands, rows, histories)
                 if not unread:
-                    return answers
+                    break
                 # Undone before the log is read, so that nothing of ours is taken for the
                 # log's; nobody else writes meanwhile, so what it says stays true.
                 db.execute("ROLLBACK")
                 db.execute("BEGIN IMMEDIATE")
                 histories.update({stream: self._history(db, stream) for stream in unread})
-        raise LedgerBrokenError("a batch of commands could not be decided")
+            else:
+                raise LedgerBrokenError("a batch of commands could not be decided")
+        self._remember(rows)
+        return answers
 
     def append(self, entries: Sequence[Entry], rows: GuardRows, after: int) -> int:
         """Record what was decided elsewhere behind the position `after`, where the log ends.
@@ -232,10 +236,10 @@ class SqliteStore(Reads):
         self,
         db: sqlite3.Connection,
         commands: Sequence[Command],
+        rows: GuardRows,
         histories: Mapping[UUID, Sequence[Entry]],
     ) -> tuple[list[Answer], set[UUID]]:
         """Return the answers, and the movements whose history must be read before them."""
-        rows = _load(db, commands)
         decided = decide(commands, rows, self.now(), histories)
         if decided.unanswered:
             return [], {commands[position].stream for position in decided.unanswered}
