@@ -102,6 +102,18 @@ simulate: $(INSTALLED) ## the whole money path, simulated: SEEDS=10000, FIRST=1,
 bench: $(INSTALLED) ## what a paid request costs; writes docs/performance.md anew
 	@exec $(BIN)/python -m tests.bench.paid
 
+.PHONY: bench-peers
+bench-peers: $(INSTALLED) ## Tallystick beside nginx, Flask, LiteLLM and Portkey; installs them
+	@exec $(BIN)/python -m tests.bench.beside
+
+.PHONY: lock-peers
+lock-peers: .venv/.uv ## lock the packages of LiteLLM and Portkey anew, at the same releases
+	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --exclude-newer "$(COOLDOWN)" --no-annotate --custom-compile-command "make lock-peers" \
+	  --output-file tests/bench/peers/litellm/requirements.lock \
+	  tests/bench/peers/litellm/requirements.in
+	@cd tests/bench/peers/portkey && npm install --package-lock-only --ignore-scripts
+
 .PHONY: bench-ledger
 bench-ledger: $(INSTALLED) ## hold+charge pairs a second, beside the floor of raw inserts
 	@exec $(BIN)/python -m tests.bench.ledger

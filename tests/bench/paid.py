@@ -14,12 +14,11 @@ from dataclasses import dataclass, field
 from statistics import median
 from time import sleep
 from typing import TYPE_CHECKING
-from urllib.request import urlopen
 
 import click
 
 from tests.bench.demand import Seen, buy, percentile, quietly, read
-from tests.bench.subjects import House, bare_wsgi, house, mock_upstream, nginx
+from tests.bench.subjects import House, bare_wsgi, house, mock_upstream, nginx, served
 from tests.bench.told import rewrite
 
 if TYPE_CHECKING:
@@ -66,21 +65,21 @@ def main(*, rounds: int, seconds: float, quick: bool) -> None:
         quietly()
         for each in subjects:
             asyncio.run(buy(each.target, MANY, WARM_S))
-        charged_before, served_before = ours.charged_and_open()[0], _served(mock)
+        charged_before, served_before = ours.charged_and_open()[0], served(mock)
         bought_elsewhere = 0
         for place in range(1 if quick else rounds):
             for each in subjects:
                 click.echo(f"round {place + 1}: {each.name}", err=True)
-                before = _served(mock)
+                before = served(mock)
                 _measure(each, figures[each.name], 1.0 if quick else seconds)
                 if each is not ours:
-                    bought_elsewhere += _served(mock) - before
+                    bought_elsewhere += served(mock) - before
         sleep(1.0)
         charged, unended = ours.charged_and_open()
-        served = _served(mock) - served_before - bought_elsewhere
+        count = served(mock) - served_before - bought_elsewhere
         lines = _table(subjects, figures)
         lines.append(
-            f"\nOf {served:,} requests that the upstream served to Tallystick"
+            f"\nOf {count:,} requests that the upstream served to Tallystick"
             f" {charged - charged_before:,} were charged; {unended} holds were left open."
         )
     click.echo("\n".join(lines))
@@ -179,12 +178,6 @@ def _column(figures: Figures, direct: Figures) -> dict[str, str]:
         str(figures.failed),
     )
     return dict(zip(GOALS, cells, strict=True))
-
-
-def _served(mock: Subject) -> int:
-    """Return how many requests the upstream has served since it was started."""
-    with urlopen(f"http://127.0.0.1:{mock.target.port}/served", timeout=10) as answer:
-        return int(answer.read())
 
 
 if __name__ == "__main__":

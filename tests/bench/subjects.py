@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.request import urlopen
 
 import click
 
@@ -35,6 +36,11 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 KIB = 1024
 SETTINGS = {"WORKERS": "1"}
 
+GUNICORN = (
+    sys.executable,
+    *("-m", "gunicorn", "-k", "gevent", "--worker-connections", "4096"),
+    *("--keep-alive", "75", "--backlog", "4096", "--no-control-socket"),
+)
 NGINX = """
 worker_processes 1; daemon off; pid {directory}/nginx.pid; error_log {directory}/error.log;
 events {{ worker_connections 8192; }}
@@ -94,10 +100,16 @@ class House(Subject):
         return int(charged[0][0]), int(unended[0][0])
 
 
+def served(mock: Subject) -> int:
+    """Return how many requests the upstream has served since it was started."""
+    with urlopen(f"http://127.0.0.1:{mock.target.port}/served", timeout=10) as answer:
+        return int(answer.read())
+
+
 @contextmanager
 def mock_upstream() -> Iterator[Subject]:
     port = free_port()
-    with _running([sys.executable, "-m", "tests.bench.mock", str(port)], port) as pids:
+    with running([sys.executable, "-m", "tests.bench.mock", str(port)], port) as pids:
         yield Subject("direct", Target(port, KEYS), pids)
 
 
@@ -119,10 +131,8 @@ def house(mock: Subject) -> Iterator[House]:
 @contextmanager
 def bare_wsgi(mock: Subject) -> Iterator[Subject]:
     port = free_port()
-    words = "-m gunicorn -k gevent --worker-connections 4096 --keep-alive 75 --backlog 4096"
-    argv = [sys.executable, *words.split(), "--no-control-socket", "-b", f"127.0.0.1:{port}"]
-    argv.append("tests.bench.bare:application")
-    with _running(argv, port, MOCK_PORT=str(mock.target.port)) as pids:
+    argv = [*GUNICORN, "-b", f"127.0.0.1:{port}", "tests.bench.bare:application"]
+    with running(argv, port, MOCK_PORT=str(mock.target.port)) as pids:
         yield Subject("bare WSGI", Target(port, KEYS), pids)
 
 
@@ -140,12 +150,12 @@ def nginx(mock: Subject) -> Iterator[Subject | None]:
         path = Path(directory) / "nginx.conf"
         path.write_text(NGINX.format(directory=directory, mock=mock.target.port, port=port))
         argv = [program, "-p", directory, "-c", str(path)]
-        pids = stack.enter_context(_running(argv, port))
+        pids = stack.enter_context(running(argv, port))
         yield Subject("nginx", Target(port, KEYS), pids)
 
 
 @contextmanager
-def _running(
+def running(
     argv: Sequence[str], port: int, **environment: str
 ) -> Iterator[Callable[[], list[int]]]:
     """Run a program until the block ends; yield what lists its processes."""
