@@ -305,7 +305,7 @@ def test_a_voice_that_tells_no_tokens_is_estimated(house: House) -> None:
 
 def test_a_voice_that_breaks_off_costs_nothing_and_its_connection_ends(house: House) -> None:
     key = house.key()
-    house.upstream.behave(Behaviour(drops_after_chunks=2))
+    house.upstream.behave(Behaviour(drops_after_chunks=2, chunk_delay_s=0.05))
 
     answer = speak(house, key)
     with pytest.raises(UpstreamBrokenError):

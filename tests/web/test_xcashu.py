@@ -12,6 +12,7 @@ from app.gateways.mint.tokens import decode
 from app.web.xcashu import HEADER_CHARACTERS_MAX
 from domain.identity import hold_of_request
 from tests.doubles.mint import Fault
+from tests.doubles.upstream import Behaviour
 from tests.web.conftest import COST_MSAT, MODELS
 from tests.web.paying import (
     ASKED,
@@ -239,6 +240,7 @@ def test_change_that_was_collected_is_not_sent_again(house: House) -> None:
 
 def test_a_token_whose_request_still_runs_asks_for_patience(house: House) -> None:
     token = house.mint.fund(FACE_SAT)
+    house.upstream.behave(Behaviour(chunk_delay_s=0.1))
     running = pay(house, token, {"X-Cashu-Change": "stream"}, stream=True)
 
     second, waiting = pay(house, token), change(house, running, token)
