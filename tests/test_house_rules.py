@@ -48,7 +48,10 @@ DOMAIN_MAY_NOT_IMPORT = {
 }  # fmt: skip
 # Only the outermost loop of a process or of a thread of work may catch everything; the reason
 # stands beside each.
-MAY_CATCH_EVERYTHING: dict[str, str] = {}
+MAY_CATCH_EVERYTHING = {
+    "app/web/front.py": "does what Flask does for what it is asked first: each has its answer",
+    "app/web/worker.py": "is the outermost loop of a connection, as gunicorn's is",
+}
 MAY_KNOW_FLOAT = {
     "domain/price_list.py": "writes prices into the JSON that clients read",
     "domain/exact.py": "reads the shortest text of a JSON number, exactly",

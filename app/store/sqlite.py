@@ -92,6 +92,7 @@ class SqliteStore(Reads):
             SQLiteApplicationRecorder(self._datastore), LedgerMapper(), sheets, now
         )
         self._writer: sqlite3.Connection | None = None
+        self._decided = GuardRows()
         self._queue: IO[str] | None = None
 
     def create(self) -> None:
@@ -132,18 +133,17 @@ class SqliteStore(Reads):
         histories: dict[UUID, Sequence[Entry]] = {}
         with self._exclusive() as db:
             for _ in range(ATTEMPTS_MAX):
-                rows = _load(db, commands)
-                answers, unread = self._try(db, commands, rows, histories)
+                answers, unread = self._try(db, commands, histories)
                 if not unread:
                     break
-                # Undone before the log is read, so that nothing of ours is taken for the
-                # log's; nobody else writes meanwhile, so what it says stays true.
+                # Undone first, so that nothing of ours is taken for the log's; nobody else
+                # writes meanwhile, so what it says stays true.
                 db.execute("ROLLBACK")
                 db.execute("BEGIN IMMEDIATE")
                 histories.update({stream: self._history(db, stream) for stream in unread})
             else:
                 raise LedgerBrokenError("a batch of commands could not be decided")
-        self._remember(rows)
+        self._remember(self._decided)
         return answers
 
     def append(self, entries: Sequence[Entry], rows: GuardRows, after: int) -> int:
@@ -236,10 +236,10 @@ class SqliteStore(Reads):
         self,
         db: sqlite3.Connection,
         commands: Sequence[Command],
-        rows: GuardRows,
         histories: Mapping[UUID, Sequence[Entry]],
     ) -> tuple[list[Answer], set[UUID]]:
         """Return the answers, and the movements whose history must be read before them."""
+        self._decided = rows = _load(db, commands)
         decided = decide(commands, rows, self.now(), histories)
         if decided.unanswered:
             return [], {commands[position].stream for position in decided.unanswered}
@@ -305,8 +305,7 @@ class SqliteStore(Reads):
             cached_statements=256,
         )
         db.execute("PRAGMA journal_mode = WAL")
-        # The library leaves this at the build's default; NORMAL may roll back money that
-        # was acknowledged when the power fails.
+        # NORMAL may roll back money that was acknowledged, when the power fails.
         db.execute("PRAGMA synchronous = FULL")
         # Four times the default: a page that many transactions change is copied back from
         # the write-ahead log once and not again and again (a quarter of a commit's CPU).

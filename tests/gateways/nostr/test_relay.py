@@ -13,9 +13,9 @@ from app.gateways.nostr.relay import FRAME_BYTES_MAX, SUBSCRIPTION, Relay
 from app.gateways.way_out import DIRECT, WayOut
 from tests.doubles.relay import RelayDouble
 from tests.doubles.socks import SocksDouble
+from tests.gateways.authority import Authority
 from tests.gateways.canned import CannedServer, answer
 from tests.gateways.nostr.given import ALICE, BOB, KIND, as_table, signed
-from tests.gateways.test_guarded_tls import Authority
 from tests.gateways.traps import Trap
 
 if TYPE_CHECKING:
