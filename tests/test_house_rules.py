@@ -29,6 +29,7 @@ TOP_LEVEL = {
     "Makefile",
     "README.md",
     "app",
+    "compose.yml",  # where `docker compose up` looks for it
     "docs",
     "domain",
     "gunicorn.conf.py",
