@@ -14,7 +14,11 @@ from projections.merkle import HASH_BYTES
 ED25519 = b"\x01"
 KEY_ID_BYTES = 4
 NOTE_CHARS_MAX = 100_000
-SIZE = re.compile(r"0|[1-9][0-9]{0,18}")
+SAID = re.compile(
+    r"([^\n]+)\n(0|[1-9][0-9]{0,18})\n([A-Za-z0-9+/]{43}=)\n(?:[^\n]+\n)*", re.ASCII
+)
+"""The text of a checkpoint: origin, size, root, and lines of others that are not empty."""
+CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 PROOF_HEAD = "c2sp.org/tlog-proof@v1"
 
 Sign = Callable[[bytes], bytes]
@@ -98,10 +102,10 @@ def sign_text(text: str, key: VerifierKey, signer: Sign) -> str:
 
 def read(note: str) -> Checkpoint:
     """Return what a note says, without asking who signed it; raises `CheckpointError`."""
-    origin, size, root, *_ = [*_parts(note)[0].split("\n"), "", "", ""]
-    if not origin or not SIZE.fullmatch(size) or len(_bytes(root)) != HASH_BYTES:
+    said = SAID.fullmatch(_parts(note)[0])
+    if said is None:
         raise CheckpointError("the note is not a checkpoint")
-    return Checkpoint(origin, int(size), _bytes(root))
+    return Checkpoint(said[1], int(said[2]), _bytes(said[3]))
 
 
 def opened(note: str, key: VerifierKey, check: Check) -> Checkpoint:
@@ -131,7 +135,8 @@ def proof_text(index: int, proof: Sequence[bytes], note: str) -> str:
 def _parts(note: str) -> tuple[str, list[str]]:
     """Return a note's text and its lines of signatures."""
     text, blank, signatures = note.rpartition("\n\n")
-    if not blank or not signatures.endswith("\n") or len(note) > NOTE_CHARS_MAX:
+    is_note = blank and signatures.endswith("\n") and not CONTROL.search(note)
+    if not is_note or len(note) > NOTE_CHARS_MAX:
         raise CheckpointError("the note is not a signed note")
     return f"{text}\n", signatures.split("\n")
 

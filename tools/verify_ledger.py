@@ -45,6 +45,7 @@ GENESIS = bytes(32)
 PROOF = re.compile(
     r"c2sp\.org/tlog-proof@v1\n(?:extra .*\n)?index (0|[1-9][0-9]{0,18})((?:\n\S+)*)"
 )
+CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 SAID = re.compile(r"(.+)\n(0|[1-9][0-9]{0,18})\n([A-Za-z0-9+/]{43}=)\n(?:.+\n)*")
 OWED = re.compile(
     r"(.+)\n(0|[1-9][0-9]{0,18})\n([A-Za-z0-9+/]{43}=)\n(0|[1-9][0-9]{0,18})\n([A-Za-z0-9+/]{43}=)\n"
@@ -350,12 +351,16 @@ def signed_text(note: str, verifier: str) -> tuple[str, str]:
     key_id = sha256(name.encode() + b"\n" + public).digest()[:4]
     if public[:1] != b"\x01" or len(public) != 33 or rest[:9] != f"{key_id.hex()}+":  # noqa: PLR2004
         raise DifferenceError("the key is not an Ed25519 verifier key")
+    if CONTROL.search(note):
+        raise DifferenceError("the note is not a signed note")
     text, _, lines = note.rpartition("\n\n")
     text += "\n"
     for line in lines.split("\n")[:SIGNATURES_MAX] if lines.endswith("\n") else ():
         dash, _, signature = line.rpartition(" ")
+        if dash != f"\N{EM DASH} {name}":
+            continue
         raw = _base64(signature)
-        if dash == f"\N{EM DASH} {name}" and raw[:4] == key_id:
+        if raw[:4] == key_id:
             if signed_by(public[1:], raw[4:], text.encode()):
                 return name, text
             break

@@ -67,8 +67,11 @@ def test_a_note_is_opened_with_the_key_that_signed_it() -> None:
     assert alone.opened(NOTE, str(KEY.verifier)) == alone.Checkpoint(3, ROOT)
 
 
-def test_signatures_of_witnesses_are_passed_over() -> None:
-    witness = "\N{EM DASH} witness.example " + base64.b64encode(bytes(76)).decode()
+@pytest.mark.parametrize(
+    "signature", [base64.b64encode(bytes(76)).decode(), "of no kind we know!", "\x85AAAA"]
+)
+def test_signatures_of_witnesses_are_passed_over(signature: str) -> None:
+    witness = f"\N{EM DASH} witness.example {signature}"
     head, blank, own = NOTE.rpartition("\n\n")
     note = f"{head}{blank}{witness}\n{own}"
 
@@ -86,6 +89,7 @@ def test_signatures_of_witnesses_are_passed_over() -> None:
         NOTE.rstrip("\n"),
         NOTE.replace("\n\n", "\n"),
         NOTE[:-6] + "!!!!\n",
+        KEY.note("house.example\n3\n" + base64.b64encode(ROOT).decode() + "\nx\x1b[2J\n"),
         "",
     ],
 )
@@ -98,7 +102,15 @@ def test_what_the_key_did_not_sign_is_refused(wrong: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["house.example\n03\n", "house.example\n3\nAAAA\n", "\n3\n", "house.example\n-1\n", "x\n"],
+    [
+        "house.example\n03\n",
+        "house.example\n3\nAAAA\n",
+        "\n3\n",
+        "house.example\n-1\n",
+        "x\n",
+        f"house.example\n3\n{'A' * 43}=\n\nan empty line before\n",
+        f"house.example\n3\n{'A' * 43}=",
+    ],
 )
 def test_a_signed_note_that_is_no_checkpoint_is_refused(text: str) -> None:
     private = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -193,3 +205,11 @@ def test_the_name_of_a_key_is_part_of_its_id() -> None:
     assert renamed.id != KEY.verifier.id
     with pytest.raises(CheckpointError):
         opened(note, KEY.verifier, verifies(KEY.verifier.public))
+
+
+def test_lines_that_we_do_not_know_are_passed_over() -> None:
+    text = f"house.example\n3\n{base64.b64encode(ROOT).decode()}\nof a later version\n"
+    note = KEY.note(text)
+
+    assert opened(note, KEY.verifier, verifies(KEY.verifier.public)) == read(NOTE)
+    assert alone.opened(note, str(KEY.verifier)) == alone.Checkpoint(3, ROOT)
