@@ -16,13 +16,13 @@ from app.gateways.errors import RelayError
 from app.store.nostr_rows import RELAYS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from app.discovery.listing import Listing
     from app.gateways.nostr.event import NostrEvent
     from app.gateways.nostr.key import NostrKey
     from app.gateways.nostr.relay import Relay
-    from app.store.nostr_rows import NostrRows
+    from app.store.nostr_rows import NostrRow, NostrRows
 
 logger = logging.getLogger(__name__)
 
@@ -213,4 +213,9 @@ class Publisher:
 
 def standing(rows: NostrRows) -> list[Published]:
     """Return how our listing stood at each relay when it was last looked at."""
-    return [Published(**json.loads(row.document)) for row in rows.all(RELAYS)]
+    return standing_of(rows.all(RELAYS))
+
+
+def standing_of(rows: Iterable[NostrRow]) -> list[Published]:
+    """Return what rows of the room `RELAYS` say."""
+    return [Published(**json.loads(row.document)) for row in rows]

@@ -17,6 +17,7 @@ from app.web.admin.events import Events
 from app.web.admin.feed import Feed
 from app.web.admin.jobs import Jobs
 from app.web.admin.models import Models
+from app.web.admin.nostr import NostrRoom
 from app.web.admin.overview import Overview
 from app.web.admin.payouts import PayoutDesk
 from app.web.admin.providers import ProviderDesk
@@ -81,6 +82,7 @@ def attach(app: Flask, auditor: Auditor) -> None:
         Prices(auditor, "Prices", "prices"),
         ProviderDesk(auditor, "Providers", "providers", in_menu=auditor.providers is not None),
         SettingDesk(auditor, "Settings", "settings"),
+        NostrRoom(auditor, "Nostr", "nostr"),
         Feed(auditor, "Feed", "feed"),
         Door(auditor, "Sign in", "sign-in", in_menu=False),
     )

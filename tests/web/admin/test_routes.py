@@ -47,6 +47,7 @@ WANTS = {
     "admin-settings.index": AUDIT,
     "admin-settings.set": SETTINGS,
     "admin-settings.unset": SETTINGS,
+    "admin-nostr.index": AUDIT,
     "admin-payouts.index": AUDIT,
     "admin-payouts.plan": WITHDRAW,
     "admin-payouts.withdraw": WITHDRAW,
