@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +17,7 @@ from app.store.kept_keys import Copied, dump_keys, read_keys
 from app.store.opening import open_store
 from app.store.seals import Seals
 from app.store.threads import one_by_one
-from app.terminal import Progress, database_option, open_store_or_exit
+from app.terminal import Progress, database_option, open_store_or_exit, private_file
 from domain.errors import LedgerError
 from domain.ledger import Ledger
 
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from app.store.opening import Store
 
 WHO = "the backup of the keys"
-PRIVATE = 0o600
 
 
 @click.command()
@@ -54,14 +52,14 @@ def backup(file: Path, database_url: str, keys: Path | None) -> None:
         head = store.head()
         with (
             Progress("saved") as progress,
-            _whole(file) as part,
+            private_file(file) as part,
             gzip.open(part, "wt", encoding="utf-8", newline="\n") as lines,
         ):
             lines.writelines(dump(Seals(store), head, progress))
         # After the log: then there is a key for all that it holds, and what is erased
         # meanwhile is named as such beside the keys.
         if keys is not None:
-            with _whole(keys) as part, part.open("w", encoding="utf-8") as kept:
+            with private_file(keys) as part, part.open("w", encoding="utf-8") as kept:
                 kept.writelines(dump_keys(DataKeys(store)))
     click.echo(f"The log up to position {head} is in {file}.")
 
@@ -125,15 +123,3 @@ def _clearly() -> Iterator[None]:
         yield
     except (StoreError, LedgerError, OSError, UnicodeDecodeError) as error:
         raise click.ClickException(str(error)) from error
-
-
-@contextmanager
-def _whole(file: Path) -> Iterator[Path]:
-    """Yield a private file that takes the place of `file` in the end, or disappears."""
-    part = file.with_name(f"{file.name}.{os.getpid()}.part")
-    part.touch(PRIVATE, exist_ok=False)
-    try:
-        yield part
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,9 +20,11 @@ from app import (
     nostr_verbs,
     provider_verbs,
     setting_verbs,
+    verifying,
 )
-from app.accounts import layout_option
+from app.accounts import WHEN, layout_option
 from app.announcing import key_of, open_announcing
+from app.archiving import write_archive
 from app.auditing import first_password, open_operators
 from app.environment import SettingsError, former_lines, load_settings
 from app.gateways.mint.crypto import Seed
@@ -41,8 +43,6 @@ from app.reconciling import (
     show,
 )
 from app.sample.verb import seed_sample
-from app.sealing.check import check as check_seals
-from app.sealing.check import verifies
 from app.sealing.prove import NotSealedError, Proofs
 from app.sealing.sign import follow as follow_seals
 from app.store.data_keys import DataKeys
@@ -51,12 +51,8 @@ from app.store.seals import Seals
 from app.terminal import Progress, database_option, open_store_or_exit
 from domain.errors import LedgerBrokenError, LedgerError
 from projections.chart import NotToldError
-from projections.checkpoint import CheckpointError, VerifierKey
 from projections.follow import rebuild as rebuild_projections
-from projections.follow import verify as verify_log
 from projections.moments import MomentError
-from projections.receipt import LENGTH_MAX as RECEIPT_LENGTH_MAX
-from projections.receipt import ReceiptError, opened
 from projections.sheets import SHEETS
 
 if TYPE_CHECKING:
@@ -118,30 +114,6 @@ def back_office() -> None:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:
         sys.exit(0)
-
-
-@main.command()
-@database_option
-@click.option("--key", help="The house's verifier key; then signatures are verified as well.")
-def verify(database_url: str, key: str | None) -> None:
-    """Replay the log and check every invariant; exit 1 and name the first difference.
-
-    The log is also compared, byte for byte, with all that was sealed and signed of it.
-    Works while the service runs.
-    """
-    set_up_logs("WARNING")
-    public = _public_key(key) if key else None
-    with closing(open_store_or_exit(database_url, is_there=True)) as store:
-        with Progress("compared") as progress:
-            difference = check_seals(Seals(store), progress, public)
-        if difference is None:
-            with Progress("verified") as progress:
-                difference = verify_log(store, progress)
-        head = store.head()
-    if difference is not None:
-        click.echo(f"DIFFERENCE: {difference}", err=True)
-        sys.exit(1)
-    click.echo(f"The log holds up to position {head}: 0 differences.")
 
 
 @main.command()
@@ -238,27 +210,22 @@ def prove(position: int, database_url: str) -> None:
             raise click.ClickException(message) from error
 
 
-@main.command("verify-receipt")
-@click.argument("file", type=click.File())
-@click.option("--key", required=True, help="The house's verifier key, as /v1/info tells it.")
-def verify_receipt(file: TextIO, key: str) -> None:
-    """Verify the receipt in FILE (- for the standard input); exit 1 if it is false.
+@main.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--before", "before", required=True, metavar="WHEN", help=f"Up to {WHEN}.")
+def archive(file: Path, before: str) -> None:
+    """Write the log up to WHEN into FILE, sealed, signed and complete in itself.
 
-    Nothing of the house is needed for it but the key: keep your own copy of that.
+    `verify --archive FILE` verifies it without the house, and `restore FILE` makes a ledger
+    of it whose balances are the same as here at every moment. The log itself stays whole:
+    nothing is ever removed from it. Settings come from the environment and from .env, as for
+    `serve`. Works while the service runs; FILE appears when it is whole.
     """
-    text = file.read(RECEIPT_LENGTH_MAX + 1)
-    try:
-        verifier = VerifierKey.read(key)
-        receipt = opened(text, verifier, verifies(verifier.public))
-    except CheckpointError as error:
-        raise click.BadParameter(str(error), param_hint="--key") from error
-    except ReceiptError as error:
-        click.echo(f"FALSE: {error}", err=True)
-        sys.exit(1)
-    click.echo(
-        f"True: {receipt['house']} charged {receipt['charged_msat']} msat"
-        f" for request {receipt['request_id']}, at position {receipt['position']}."
-    )
+    settings = _settings()
+    set_up_logs("WARNING")
+    seed = Seed.from_mnemonic(settings.wallet_seed.get_secret_value())
+    with closing(open_store_or_exit(settings.database_url, is_there=True)) as store:
+        write_archive(store, create_sealing(settings, seed), file, before)
 
 
 @main.command()
@@ -370,13 +337,6 @@ def _greet_first_operator(database_url: str) -> None:
         )
 
 
-def _public_key(verifier: str) -> bytes:
-    try:
-        return VerifierKey.read(verifier).public
-    except CheckpointError as error:
-        raise click.BadParameter(str(error), param_hint="--key") from error
-
-
 def _settings() -> Settings:
     try:
         settings = load_settings()
@@ -386,7 +346,7 @@ def _settings() -> Settings:
     return settings
 
 
-for verb in (*accounts.VERBS, *backup.VERBS, *erasing.VERBS, seed_sample):
+for verb in (*accounts.VERBS, *backup.VERBS, *verifying.VERBS, *erasing.VERBS, seed_sample):
     main.add_command(verb)
 PARTS = ((admin, admin_verbs), (provider, provider_verbs), (settings, setting_verbs))
 for part, named in PARTS:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import getpass
+import os
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,8 @@ from app.store.opening import SQLITE, Store, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+
+PRIVATE = 0o600
 
 database_option = click.option(
     "--database-url",
@@ -58,6 +62,18 @@ def columns(rows: Iterable[Sequence[str]]) -> Iterator[str]:
     for line in lines:
         cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
         yield "  ".join(cells).rstrip()
+
+
+@contextmanager
+def private_file(file: Path) -> Iterator[Path]:
+    """Yield a private file that takes the place of `file` in the end, or disappears."""
+    part = file.with_name(f"{file.name}.{os.getpid()}.part")
+    part.touch(PRIVATE, exist_ok=False)
+    try:
+        yield part
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 class Progress:

@@ -6,6 +6,7 @@
     verify_ledger.py grown OLDER_NOTE NEWER_NOTE PROOF --key KEY
     verify_ledger.py event LINE PROOF --key KEY
     verify_ledger.py owed PROOF --key KEY
+    verify_ledger.py archive ARCHIVE --key KEY
 
 `log` hashes every event of an export (JSON lines: position, stream, version, topic, state,
 and perhaps chain) into the tree of RFC 6962, and holds it against signed checkpoints (C2SP
@@ -13,8 +14,9 @@ tlog-checkpoint), or against an older export. `grown` verifies that one checkpoi
 beginning of another, with the proof (JSON) that the house gives. `event` verifies that the
 one event in the file LINE is under the checkpoint inside PROOF (C2SP tlog-proof). `owed`
 verifies that what your account is owed is part of the signed total of all that is owed, with
-the proof (JSON) that the house gives to your key at /v1/wallet/liability-proof. KEY is the
-house's verifier key, NAME+ID+BASE64; get it, and keep your own checkpoints, where nobody who
+the proof (JSON) that the house gives to your key at /v1/wallet/liability-proof. `archive`
+verifies a file that holds a log and checkpoints of it, up to its end. KEY is the house's
+verifier key, NAME+ID+BASE64; get it, and keep your own checkpoints, where nobody who
 can write the ledger can change them.
 
 Ends with 0 and OK; with 1 and the first position that differs; with 2 if it cannot read.
@@ -24,16 +26,19 @@ from __future__ import annotations
 
 import argparse
 import base64
+import gzip
 import json
 import re
 import struct
 import sys
+import zlib
+from functools import partial
 from hashlib import sha256, sha512
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 LINE_BYTES_MAX = 16 * 1024 * 1024
 NOTE_BYTES_MAX = 100_000
@@ -107,20 +112,17 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     log.add_argument("--checkpoint", type=Path, action="append", default=[])
     log.add_argument("--since", type=Path)
     log.set_defaults(run=_log, parser=log)
-    grown = verbs.add_parser("grown", help="two checkpoints and the proof between them")
-    for name in ("older", "newer", "proof"):
-        grown.add_argument(name, type=Path)
-    grown.add_argument("--key", required=True)
-    grown.set_defaults(run=_grown)
-    event = verbs.add_parser("event", help="one event and its proof")
-    for name in ("line", "proof"):
-        event.add_argument(name, type=Path)
-    event.add_argument("--key", required=True)
-    event.set_defaults(run=_event)
-    owed = verbs.add_parser("owed", help="what one account is owed, and its proof")
-    owed.add_argument("proof", type=Path)
-    owed.add_argument("--key", required=True)
-    owed.set_defaults(run=_owed)
+    for name, files, run, said in (
+        ("grown", ("older", "newer", "proof"), _grown, "two checkpoints and their proof"),
+        ("event", ("line", "proof"), _event, "one event and its proof"),
+        ("owed", ("proof",), _owed, "what one account is owed, and its proof"),
+        ("archive", ("archive",), _archive, "a sealed archive file"),
+    ):
+        verb = verbs.add_parser(name, help=said)
+        for file in files:
+            verb.add_argument(file, type=Path)
+        verb.add_argument("--key", required=True)
+        verb.set_defaults(run=run)
     options = parser.parse_args(arguments)
     if options.run is _log and bool(options.checkpoint) != bool(options.key):
         log.error("--checkpoint and --key are needed together")
@@ -133,9 +135,9 @@ def _log(options: argparse.Namespace) -> str:
     checkpoints = [opened(_note(path), options.key) for path in options.checkpoint]
     if options.since is not None:
         with options.since.open("rb") as older, options.log.open("rb") as newer:
-            grown_log(older, newer)
+            grown_log(lines_of(older), lines_of(newer))
     with options.log.open("rb") as log:
-        return verify_log(log, checkpoints)
+        return verify_log(lines_of(log), checkpoints)
 
 
 def _grown(options: argparse.Namespace) -> str:
@@ -158,7 +160,7 @@ def _event(options: argparse.Namespace) -> str:
     index, hashes = int(found[1]), [_base64(line) for line in found[2].split()]
     checkpoint = opened(note, options.key)
     with options.line.open("rb") as file:
-        event = next(read_events(file), None)
+        event = next(read_events(lines_of(file)), None)
     if event is None or not includes(event.leaf, index, checkpoint, hashes):
         raise DifferenceError("the event is not the one that was signed")
     return f"position {event.position} is event {index + 1} of {checkpoint.size} signed ones"
@@ -187,8 +189,22 @@ def _owed(options: argparse.Namespace) -> str:
     return f"{told}: part of {total.msat} msat owed, as of the first {found[2]} events"
 
 
-def verify_log(log: IO[bytes], checkpoints: Sequence[Checkpoint]) -> str:
-    """Hold an export against checkpoints; raises `DifferenceError` at the first difference."""
+def _archive(options: argparse.Namespace) -> str:
+    try:
+        with gzip.open(options.archive) as file:
+            notes = [json.loads(line)["note"] for line in lines_of(file) if b'"note":' in line]
+        with gzip.open(options.archive) as file:
+            events = (line for line in lines_of(file) if line.startswith(b'{"position":'))
+            checkpoints = [opened(note, options.key) for note in notes]
+            return verify_log(events, checkpoints, whole=True)
+    except (EOFError, ValueError, KeyError, gzip.BadGzipFile, zlib.error) as error:
+        raise DifferenceError("the archive is damaged") from error
+
+
+def verify_log(
+    log: Iterable[bytes], checkpoints: Sequence[Checkpoint], *, whole: bool = False
+) -> str:
+    """Hold an export, or the `whole` log, against checkpoints; raises `DifferenceError`."""
     due = sorted(checkpoints, reverse=True)
     peaks: list[bytes] = []
     size, last, trusted, link = 0, 0, 0, GENESIS
@@ -212,11 +228,13 @@ def verify_log(log: IO[bytes], checkpoints: Sequence[Checkpoint]) -> str:
         raise DifferenceError(
             f"{due[0].size} events were signed, {size} are left; the last is position {last}"
         )
+    if whole and (not trusted or trusted != last):
+        raise DifferenceError(f"what is behind position {trusted} was not signed")
     sealed = f", signed up to position {trusted}" if checkpoints else ""
     return f"{size} events up to position {last}{sealed}"
 
 
-def grown_log(older: IO[bytes], newer: IO[bytes]) -> None:
+def grown_log(older: Iterable[bytes], newer: Iterable[bytes]) -> None:
     """Find the first event of the older export that the newer one does not repeat."""
     events = read_events(newer)
     for before in read_events(older):
@@ -229,11 +247,14 @@ def grown_log(older: IO[bytes], newer: IO[bytes]) -> None:
             raise DifferenceError(f"position {now.position} is not what it was")
 
 
-def read_events(log: IO[bytes]) -> Iterator[Event]:
+def lines_of(file: IO[bytes] | gzip.GzipFile) -> Iterable[bytes]:
+    return iter(partial(file.readline, LINE_BYTES_MAX), b"")
+
+
+def read_events(log: Iterable[bytes]) -> Iterator[Event]:
     """Yield the events of an export; positions rise, and lines are spelled in one way."""
-    last, number = 0, 0
-    while line := log.readline(LINE_BYTES_MAX):
-        number += 1
+    last = 0
+    for number, line in enumerate(log, 1):
         try:
             event = read_event(line)
         except (ValueError, TypeError, KeyError, struct.error, RecursionError) as error:

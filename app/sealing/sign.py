@@ -11,7 +11,7 @@ from domain.errors import LedgerBrokenError
 from projections.checkpoint import Checkpoint, VerifierKey, sign, sign_text
 from projections.merkle import range_hash
 from projections.receipt import signed
-from projections.tiles import TiledTree, grow
+from projections.tiles import TILE_SIZE, TiledTree, grow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,10 +64,19 @@ class Sealing:
             raise LedgerBrokenError(f"the first {newest.size} events are not those once signed")
         if page.size == (newest.size if newest else 0):
             return newest
-        root = range_hash(0, page.size, node)
-        note = self._key.sign(page.size, root)
-        self._seals.sign(page.size, page.positions[-1], root, note)
-        return self._seals.newest_signed()
+        return self._sign(page.size, page.positions[-1])
+
+    def seal_upto(self, position: int) -> Signed:
+        """Read what is new, and sign the log up to the event at `position` as it is now.
+
+        Raises `LedgerBrokenError` as `seal` does, or when no event is there.
+        """
+        self.seal()
+        page = self._seals.page_of(position)
+        if page is None or position not in page.positions:
+            raise LedgerBrokenError(f"no event at position {position} is sealed")
+        size = page.number * TILE_SIZE + page.positions.index(position) + 1
+        return self._seals.signed(size) or self._sign(size, position)
 
     def seal_at(self, position: int) -> Signed | None:
         """Return the checkpoint of the log up to `position`, signed now if it was not.
@@ -92,6 +101,15 @@ class Sealing:
         found = check(self._seals, lambda _done, _all: None, self._key.verifier.public)
         if found is not None:
             raise LedgerBrokenError(found)
+
+    def _sign(self, size: int, position: int) -> Signed:
+        root = range_hash(0, size, TiledTree(self._seals.tile).node)
+        note = self._key.sign(size, root)
+        self._seals.sign(size, position, root, note)
+        signed = self._seals.signed(size)
+        if signed is None:
+            raise LedgerBrokenError(f"the checkpoint of {size} events was not kept")
+        return signed
 
 
 def follow(seals: Seals) -> bool:

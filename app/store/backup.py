@@ -13,6 +13,7 @@ the other.
 from __future__ import annotations
 
 import json
+import zlib
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -71,7 +72,7 @@ def load(store: Store, lines: Iterable[str], progress: Progress) -> int:
     `StoreUnavailableError`. The tables told from the log are made when the store is opened
     the next time.
     """
-    reader = _Reader(lines)
+    reader = Reader(lines)
     with store.transaction() as query:
         if query("SELECT COUNT(*) FROM stored_events")[0][0]:
             raise BackupError("the database has a log already; a backup needs an empty one")
@@ -90,7 +91,7 @@ def load(store: Store, lines: Iterable[str], progress: Progress) -> int:
     return reader.count
 
 
-class _Reader:
+class Reader:
     """Reads a backup once, from its first line to the last."""
 
     def __init__(self, lines: Iterable[str]) -> None:
@@ -123,7 +124,7 @@ class _Reader:
     def _next(self) -> dict[str, Any]:
         try:
             document = json.loads(next(self._lines, "")[:LINE_CHARS_MAX])
-        except (ValueError, EOFError, OSError) as error:
+        except (ValueError, EOFError, OSError, zlib.error) as error:
             raise BackupError(
                 f"the backup ends or is damaged behind event {self.count}"
             ) from error
