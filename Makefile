@@ -89,6 +89,11 @@ lock: .venv/.uv ## choose the newest releases and pin them with their hashes
 lock-clients: $(INSTALLED) ## the same for the environments of the clients
 	@$(BIN)/python -m tests.clients.environments lock
 
+.PHONY: docs
+docs: $(INSTALLED) ## make a site of docs/, in build/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict -f tools/mkdocs.yml
+	@echo "build/site/index.html"
+
 .PHONY: rebuild
 rebuild: $(INSTALLED) ## drop every projection and make it again from the events
 	@exec $(BIN)/tallystick rebuild
