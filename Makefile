@@ -70,6 +70,10 @@ test-clients: $(INSTALLED) ## OpenAI's SDKs, wallets, a browser and others again
 	@echo "== clients"
 	@$(BIN)/pytest --no-header -m clients tests/clients
 
+.PHONY: screenshots
+screenshots: $(INSTALLED) ## pictures of the auditor's view for the docs; needs Chromium
+	@$(BIN)/python -m tests.clients.screenshots
+
 .PHONY: fmt
 fmt: $(INSTALLED) ## format, mend what lint can mend, write the pages about settings anew
 	@$(BIN)/ruff check --fix --quiet . || true

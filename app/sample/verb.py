@@ -61,13 +61,18 @@ def seed_sample(database_url: str, events: int, seed: int, until: str | None) ->
                 f"the ledger has events up to position {head}; a sample needs an empty one"
             )
         try:
-            _fill(store, seed, events, end)
-            with Progress("told") as progress:
-                catch_up_all(store, [sheet.name for sheet in SHEETS], progress)
-            follow_seals(Seals(store))
+            fill_sample(store, seed, events, end)
         except StoreError as error:
             raise click.ClickException(str(error)) from error
         click.echo(f"A sample of {store.head()} events is in the ledger, up to {end:%Y-%m-%d}.")
+
+
+def fill_sample(store: Store, seed: int, events: int, end: datetime) -> None:
+    """Write a sample into an empty store, and tell it to every follower."""
+    _fill(store, seed, events, end)
+    with Progress("told") as progress:
+        catch_up_all(store, [sheet.name for sheet in SHEETS], progress)
+    follow_seals(Seals(store))
 
 
 def _fill(store: Store, seed: int, events: int, end: datetime) -> None:

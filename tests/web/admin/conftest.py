@@ -144,7 +144,7 @@ def open_view(store: Store, desk: Store, clock: Callable[[], float], **parts: An
     headers.attach(app)
     app.register_error_handler(Exception, problems.answer)
     auditor = Auditor(
-        house="Test <House>",
+        house=parts.pop("house", "Test <House>"),
         log=Log(store.position, store.mapper.decode),
         look=look_at(store),
         sealed=Proofs(Seals(store)).inclusion,
