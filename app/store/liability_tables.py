@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 TILE_NODES = 256
 ROWS_AT_ONCE = 500
+TILES_AT_ONCE = 16
+NEWEST = "SELECT MAX(made) FROM liability_note"
 
 BALANCES = (
     "SELECT account_id, available_msat, held_msat FROM balance"
@@ -61,22 +63,24 @@ class LiabilityTables:
             return head, list(_owed(query, self._store.mapper.decode))
 
     def keep(self, made: Made, owed: Sequence[Owed], levels: Sequence[Sequence[Node]]) -> None:
-        """Keep a tree in place of the one before; `owed` stand in the order of its leaves."""
+        """Keep a tree in place of the one before; `owed` stand in the order of its leaves.
+
+        In many short transactions, so that nobody who moves money waits for a long one: the
+        tree is seen when its note is written, and then the one before is taken away.
+        """
+        number = self._newest() + 1
+        for first in range(0, len(owed), ROWS_AT_ONCE):
+            self._insert(number, first, owed[first : first + ROWS_AT_ONCE])
+        for level, row in enumerate(levels):
+            for first in range(0, len(row), TILE_NODES * TILES_AT_ONCE):
+                self._insert_tiles(number, level, first, row)
         with self._store.transaction() as query:
-            for name in LIABILITY_NAMES:
-                query(f"DELETE FROM {name}")
-            for first in range(0, len(owed), ROWS_AT_ONCE):
-                _insert(query, first, owed[first : first + ROWS_AT_ONCE])
-            for level, row in enumerate(levels):
-                for number in range(0, len(row), TILE_NODES):
-                    nodes = b"".join(
-                        node.packed() for node in row[number : number + TILE_NODES]
-                    )
-                    query(
-                        "INSERT INTO liability_tile (level, number, nodes) VALUES (?, ?, ?)",
-                        [level, number // TILE_NODES, nodes],
-                    )
-            query("INSERT INTO liability_note (salt, depth, note) VALUES (?, ?, ?)", list(made))
+            values = [number, *made]
+            query(
+                "INSERT INTO liability_note (made, salt, depth, note) VALUES (?, ?, ?, ?)",
+                values,
+            )
+        self._drop_before(number)
 
     def made(self) -> Made | None:
         """Return the newest tree's note, `None` before one was made."""
@@ -94,7 +98,7 @@ class LiabilityTables:
             made = _made(query)
             found = query(
                 "SELECT place, available_msat, held_msat, on_its_way_msat, uncollected_msat"
-                " FROM liability WHERE account_id = ?",
+                f" FROM liability WHERE account_id = ? AND made = ({NEWEST})",
                 [account_id],
             )
             if made is None or not found:
@@ -102,6 +106,54 @@ class LiabilityTables:
             place, *amounts = found[0]
             nodes = [_node(query, *step) for step in steps(place, made.depth)]
             return made, place, Owed(account_id, *amounts), nodes
+
+    def _newest(self) -> int:
+        """Return the number of the newest tree, be it one that was never finished."""
+        with self._store.snapshot() as query:
+            return max(
+                query(f"SELECT MAX(made) FROM {name}")[0][0] or 0 for name in LIABILITY_NAMES
+            )
+
+    def _insert(self, number: int, first: int, owed: Sequence[Owed]) -> None:
+        values = [
+            value
+            for place, each in enumerate(owed, first)
+            for value in (number, place, each.account_id, *each.amounts_msat)
+        ]
+        places = ", ".join(["(?, ?, ?, ?, ?, ?, ?)"] * len(owed))
+        with self._store.transaction() as query:
+            query(
+                "INSERT INTO liability (made, place, account_id, available_msat, held_msat,"
+                f" on_its_way_msat, uncollected_msat) VALUES {places}",
+                values,
+            )
+
+    def _insert_tiles(self, number: int, level: int, first: int, row: Sequence[Node]) -> None:
+        with self._store.transaction() as query:
+            last = min(len(row), first + TILE_NODES * TILES_AT_ONCE)
+            for at in range(first, last, TILE_NODES):
+                nodes = b"".join(node.packed() for node in row[at : at + TILE_NODES])
+                query(
+                    "INSERT INTO liability_tile (made, level, number, nodes)"
+                    " VALUES (?, ?, ?, ?)",
+                    [number, level, at // TILE_NODES, nodes],
+                )
+
+    def _drop_before(self, number: int) -> None:
+        """Take away every older tree, what was never finished included."""
+        for name, place, at_once in (
+            ("liability_note", "depth", ROWS_AT_ONCE),
+            ("liability_tile", "number", TILES_AT_ONCE),
+            ("liability", "place", ROWS_AT_ONCE),
+        ):
+            select = f"SELECT made, MAX({place}) FROM {name} WHERE made < ? GROUP BY made"
+            with self._store.snapshot() as query:
+                older = query(select, [number])
+            delete = f"DELETE FROM {name} WHERE made = ? AND {place} >= ? AND {place} < ?"
+            for made, last in older:
+                for first in range(0, last + 1, at_once):
+                    with self._store.transaction() as query:
+                        query(delete, [made, first, first + at_once])
 
 
 def _owed(query: Query, decode: Callable[[str, bytes], Event]) -> Iterator[Owed]:
@@ -128,29 +180,17 @@ def _taken(event: Event) -> tuple[UUID, int]:
     raise TypeError(event)
 
 
-def _insert(query: Query, first: int, owed: Sequence[Owed]) -> None:
-    values = [
-        value
-        for place, each in enumerate(owed, first)
-        for value in (each.account_id, place, *each.amounts_msat)
-    ]
-    places = ", ".join(["(?, ?, ?, ?, ?, ?)"] * len(owed))
-    query(
-        "INSERT INTO liability (account_id, place, available_msat, held_msat,"
-        f" on_its_way_msat, uncollected_msat) VALUES {places}",
-        values,
-    )
-
-
 def _made(query: Query) -> Made | None:
-    found = query("SELECT salt, depth, note FROM liability_note")
+    found = query(f"SELECT salt, depth, note FROM liability_note WHERE made = ({NEWEST})")
     return Made(bytes(found[0][0]), *found[0][1:]) if found else None
 
 
 def _node(query: Query, level: int, place: int) -> Node:
     number, inside = divmod(place, TILE_NODES)
     found = query(
-        "SELECT nodes FROM liability_tile WHERE level = ? AND number = ?", [level, number]
+        "SELECT nodes FROM liability_tile WHERE level = ? AND number = ?"
+        f" AND made = ({NEWEST})",
+        [level, number],
     )
     return unpack(bytes(found[0][0])[inside * NODE_BYTES : (inside + 1) * NODE_BYTES])
 

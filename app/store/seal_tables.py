@@ -25,20 +25,25 @@ CHECKPOINT = """CREATE TABLE IF NOT EXISTS checkpoint (
 
 LIABILITIES = (
     """CREATE TABLE IF NOT EXISTS liability (
-        account_id {uuid} PRIMARY KEY,
+        made BIGINT NOT NULL,
         place BIGINT NOT NULL,
+        account_id {uuid} NOT NULL,
         available_msat BIGINT NOT NULL,
         held_msat BIGINT NOT NULL,
         on_its_way_msat BIGINT NOT NULL,
-        uncollected_msat BIGINT NOT NULL
+        uncollected_msat BIGINT NOT NULL,
+        PRIMARY KEY (made, place)
     )""",
+    "CREATE INDEX IF NOT EXISTS liability_account ON liability (account_id, made)",
     """CREATE TABLE IF NOT EXISTS liability_tile (
+        made BIGINT NOT NULL,
         level BIGINT NOT NULL,
         number BIGINT NOT NULL,
         nodes {bytes} NOT NULL,
-        PRIMARY KEY (level, number)
+        PRIMARY KEY (made, level, number)
     )""",
     """CREATE TABLE IF NOT EXISTS liability_note (
+        made BIGINT PRIMARY KEY,
         salt {bytes} NOT NULL,
         depth BIGINT NOT NULL,
         note TEXT NOT NULL

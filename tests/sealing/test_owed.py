@@ -13,6 +13,7 @@ from app.sealing.prove import NotSealedError
 from app.sealing.sign import Sealing
 from app.store import liability_tables
 from app.store.liability_tables import LiabilityTables
+from app.store.seal_tables import LIABILITY_NAMES
 from app.store.seals import Seals
 from domain.identity import OWNER
 from domain.msat import Msat
@@ -20,6 +21,7 @@ from domain.payout import Offer
 from domain.refund import Started
 from projections.books import Books
 from projections.checkpoint import read
+from projections.liabilities import EMPTY, Owed
 from tests.domain.given import ALICE, BOB, KEYSET, PURSE, TERMS, name, signed
 from tests.sealing.given import KEY, compared
 from tests.store.work import a_day, fund, ledger_on, refund, serve
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from tests.store.places import Store
 
 VERIFIER = str(KEY.verifier)
-OWED = ("client:", "refunds:", "tokens:", "lightning:")
+BOOKED = ("client:", "refunds:", "tokens:", "lightning:")
 
 
 def owing(store: Store) -> Owing:
@@ -48,7 +50,7 @@ def booked_msat(store: Store) -> int:
         for _, entry in page:
             books.post(entry.event)
     return sum(
-        msat for account, msat in books.balances_msat.items() if account.startswith(OWED)
+        msat for account, msat in books.balances_msat.items() if account.startswith(BOOKED)
     )
 
 
@@ -196,3 +198,21 @@ def test_a_refund_on_its_way_is_owed_until_it_is_a_token(store: Store) -> None:
 
     assert (before.on_its_way_msat, before.uncollected_msat) == (64_000, 0)
     assert (after.on_its_way_msat, after.uncollected_msat) == (0, 64_000)
+
+
+def test_a_tree_that_was_never_finished_is_not_seen_and_taken_away(store: Store) -> None:
+    """Killed while it is written, the one before is told until another is whole."""
+    fund(ledger_on(store), ALICE, 100)
+    owing(store).make()
+    before = proofs(store).of(ALICE)
+    tables = LiabilityTables(store)
+    tables._insert(tables._newest() + 1, 0, [Owed(ALICE, 7, 0, 0, 0)])
+    tables._insert_tiles(tables._newest(), 0, 0, [EMPTY])
+
+    assert proofs(store).of(ALICE) == before
+    owing(store).make()
+
+    assert proofs(store).of(ALICE).owed == before.owed
+    with store.snapshot() as query:
+        counts = [query(f"SELECT COUNT(*) FROM {each}")[0][0] for each in LIABILITY_NAMES]  # noqa: S608
+    assert counts == [1, 1, 1]
