@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from app.settings import Settings
     from app.store.opening import Store
 
-HEALTH_TIMEOUT_S = 20.0
 HEALTH_BYTES_MAX = 2 * 1024 * 1024
 
 
@@ -80,7 +79,7 @@ def keeps_directory(settings: Settings) -> bool:
 def create_directory(settings: Settings, store: Store) -> Directory:
     """Return what asks the relays for providers; nothing is asked while it is built."""
     guard = guard_of(settings, way_out(settings))
-    fetch = Fetch(guard, total_timeout_s=HEALTH_TIMEOUT_S, body_bytes_max=HEALTH_BYTES_MAX)
+    fetch = Fetch(guard, body_bytes_max=HEALTH_BYTES_MAX)
     return Directory(_relays(settings), fetch, NostrRows(store))
 
 

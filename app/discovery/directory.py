@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 PROVIDERS_MAX = 100
 EVENTS_MAX = 500
 AT_ONCE_MAX = 8
+ADDRESSES_MAX = 2
+PATIENCE_S = 300.0
 JSON_CHARS_MAX = 32 * 1024
 ASKED: Final = (("info", "/v1/info"), ("models", "/v1/models"))
 FILTERS: Final = (
@@ -45,7 +47,8 @@ class Directory:
 
     Anybody can announce as much as he likes under as many keys. So of more than
     `providers_max` those stay that answered the last time, then those are taken that are
-    newest: a flood can keep newcomers out, and nobody who is there.
+    newest: a flood can keep newcomers out, and nobody who is there. Nor does one that lets us
+    wait: in a round all are asked for `patience_s` seconds, in that order.
     """
 
     def __init__(
@@ -56,12 +59,14 @@ class Directory:
         clock: Callable[[], float] = time.time,
         *,
         providers_max: int = PROVIDERS_MAX,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self._relays = tuple(relays)
         self._fetch = fetch
         self._rows = rows
         self._clock = clock
         self._providers_max = providers_max
+        self._patience_s = patience_s
 
     def refresh(self) -> int:
         """Write anew what is known of providers; return how many there are.
@@ -77,7 +82,8 @@ class Directory:
             known = self._answering()
             found.sort(key=lambda each: (each.address not in known, -each.created_at))
             taken = found[: self._providers_max]
-            healths = list(threads.map(self._health, taken))
+            until_s = time.monotonic() + self._patience_s
+            healths = list(threads.map(lambda each: self._health(each, until_s), taken))
         self._rows.replace(
             PROVIDERS,
             [
@@ -96,11 +102,13 @@ class Directory:
                 found.add((pubkey, named))
         return found
 
-    def _health(self, provider: Announcement) -> dict[str, Any]:
+    def _health(self, provider: Announcement, until_s: float) -> dict[str, Any]:
         """Return what a provider's first address that answers says, in Routstr's shape."""
-        reason = "It does not answer."
-        for url in provider.endpoint_urls:
+        reason = "There was no time to ask it."
+        for url in provider.endpoint_urls[:ADDRESSES_MAX]:
             for named, path in ASKED:
+                if time.monotonic() >= until_s:
+                    break
                 try:
                     fetched = self._fetch.get(url.rstrip("/") + path)
                 except (AddressBarredError, FetchBrokenError, UnreachableError) as error:

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     Connect: TypeAlias = Callable[[tuple[str, int], float], socket.socket]
     Resolve: TypeAlias = Callable[[str, int], Sequence[str]]
 
-CONNECT_TIMEOUT_S, TOTAL_TIMEOUT_S = 5.0, 15.0
+CONNECT_TIMEOUT_S, ANSWER_TIMEOUT_S = 5.0, 10.0
 BODY_BYTES_MAX = 256 * 1024
 READ_BYTES = 16 * 1024
 LOOKUPS_MAX = 8
@@ -187,21 +187,21 @@ class Fetched:
 class Fetch:
     """GETs from addresses that strangers choose, within limits of size and of time.
 
-    `total_timeout_s` is for everything after the connection is made: a server that drips is
-    cut off. `body_bytes_max` holds for what arrives and for what it is unpacked to. No
-    redirect is followed: it is an answer like any other. No cookie is kept, no proxy of
-    the environment used.
+    `total_timeout_s` is for all of it, by default 10 seconds more than the guard may take to
+    connect: a server that drips is cut off. `body_bytes_max` holds for what arrives and for
+    what it is unpacked to. No redirect is followed: it is an answer like any other. No cookie
+    is kept, no proxy of the environment used.
     """
 
     def __init__(
         self,
         guard: Guard,
         *,
-        total_timeout_s: float = TOTAL_TIMEOUT_S,
+        total_timeout_s: float | None = None,
         body_bytes_max: int = BODY_BYTES_MAX,
     ) -> None:
         self.guard = guard
-        self._total_timeout_s = total_timeout_s
+        self._total_timeout_s = total_timeout_s or guard.connect_timeout_s + ANSWER_TIMEOUT_S
         self._body_bytes_max = body_bytes_max
 
     def get(self, url: str) -> Fetched:

@@ -169,6 +169,17 @@ def test_a_flood_of_newcomers_does_not_drive_out_who_answers(rows: NostrRows) ->
     assert pubkeys[0] == ALICE.public
 
 
+def test_who_is_asked_last_is_not_asked_when_there_is_no_time_left(rows: NostrRows) -> None:
+    with kept(at_onion()) as relay, CannedServer(answer(b"{}")) as shop:
+        fetch = fetch_to(int(shop.url.rpartition(":")[2]))
+        relays = [Relay(relay.url, DIRECT, timeout_s=5.0)]
+        Directory(relays, fetch, rows, lambda: NOW_S, patience_s=0.0).refresh()
+
+    ((_, health),) = told(rows)
+    assert health["json"] == {"error": "There was no time to ask it."}
+    assert shop.requests == []
+
+
 def test_rows_are_the_same_in_either_store(store: Store) -> None:
     rows = NostrRows(store)
 
