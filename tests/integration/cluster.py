@@ -80,33 +80,55 @@ class Server:
 
     def kill(self) -> None:
         """End it as a power cut would: no process of it says goodbye."""
+        for pid in self.pids():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def pids(self) -> list[int]:
+        """Return its processes: the first one and those that it has made for connections."""
         pid_file = self._data / "postmaster.pid"
         if not pid_file.exists():
-            return
-        pid = int(pid_file.read_text().split()[0])
-        family = [each.pid for each in processes() if pid in {each.pid, each.parent}]
-        for each in family:
-            with suppress(ProcessLookupError):
-                os.kill(each, signal.SIGKILL)
+            return []
+        first = int(pid_file.read_text().split()[0])
+        return [each.pid for each in processes() if first in {each.pid, each.parent}]
 
     def rows(self, statement: str) -> list[tuple[object, ...]]:
         with closing(psycopg.connect(self.url, autocommit=True, connect_timeout=5)) as db:
             return db.execute(statement.encode()).fetchall()
 
 
+class Single:
+    """One server, made for whoever opens it and gone with them."""
+
+    def __init__(self) -> None:
+        self._directory = _places("one")
+        self._server = Server(self._directory / "one")
+        self.url = self._server.url
+
+    def __enter__(self) -> Self:
+        try:
+            self._server.make()
+            self._server.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._server.kill()
+        shutil.rmtree(self._directory)
+
+    def pids(self) -> list[int]:
+        return self._server.pids()
+
+
 class Pair:
     """A primary that acknowledges nothing its standby does not have, and that standby."""
 
     def __init__(self) -> None:
-        if programs() is None:
-            pytest.skip("PostgreSQL's own programs are not installed (apt: postgresql)")
-        self._directory = Path(tempfile.mkdtemp(prefix="pair-"))
-        places = [self._directory / name for name in ("primary", "standby")]
-        for place in (self._directory, *places):
-            place.mkdir(exist_ok=True)
-            if IS_ROOT:
-                shutil.chown(place, USER)
-        self.primary, self.standby = map(Server, places)
+        self._directory = _places("primary", "standby")
+        self.primary = Server(self._directory / "primary")
+        self.standby = Server(self._directory / "standby")
         ports = f"127.0.0.1:{self.primary.port},127.0.0.1:{self.standby.port}"
         self.url = f"postgresql://{USER}@{ports}/postgres"
 
@@ -129,11 +151,26 @@ class Pair:
         self.standby.kill()
         shutil.rmtree(self._directory)
 
+    def pids(self) -> list[int]:
+        return [*self.primary.pids(), *self.standby.pids()]
+
     def _wait_until_in_step(self) -> None:
         until_s = time.monotonic() + WAIT_S
         while ("sync",) not in self.primary.rows("SELECT sync_state FROM pg_stat_replication"):
             assert time.monotonic() < until_s, "the standby does not keep step"
             time.sleep(0.1)
+
+
+def _places(*names: str) -> Path:
+    """Make a directory for each server, which the one who runs it may write into."""
+    if programs() is None:
+        pytest.skip("PostgreSQL's own programs are not installed (apt: postgresql)")
+    directory = Path(tempfile.mkdtemp(prefix="postgres-"))
+    for place in (directory, *(directory / name for name in names)):
+        place.mkdir(exist_ok=True)
+        if IS_ROOT:
+            shutil.chown(place, USER)
+    return directory
 
 
 def programs() -> Path | None:
