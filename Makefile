@@ -135,6 +135,10 @@ bench-books: $(INSTALLED) ## every page and every report over a ledger of a mill
 bench-slow: $(INSTALLED) ## p99 of honest requests beside 100 clients that drip
 	@exec $(BIN)/python -m tests.bench.slow
 
+.PHONY: bench-wide
+bench-wide: $(INSTALLED) ## what each part costs with 1, 2 and 4 hosts; writes docs/scaling.md anew
+	@exec $(BIN)/python -m tests.bench.wide
+
 .PHONY: clean
 clean: ## remove what the tools made; never a database, never .env
 	@rm -rf .venv .clients .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache \

@@ -59,7 +59,10 @@ def main(*, rounds: int, seconds: float, quick: bool) -> None:
     with ExitStack() as stack:
         mock = stack.enter_context(mock_upstream())
         ours = stack.enter_context(house(mock))
-        others = (stack.enter_context(bare_wsgi(mock)), stack.enter_context(nginx(mock)))
+        others = (
+            stack.enter_context(bare_wsgi(mock)),
+            stack.enter_context(nginx(mock)),
+        )
         subjects = [mock, *(each for each in others if each is not None), ours]
         figures = {each.name: Figures() for each in subjects}
         quietly()

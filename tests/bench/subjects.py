@@ -27,6 +27,7 @@ from tests.integration.service import Service, processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT_S = 90.0
@@ -48,11 +49,11 @@ http {{
   access_log off; client_body_temp_path {directory}; proxy_temp_path {directory};
   fastcgi_temp_path {directory}; uwsgi_temp_path {directory}; scgi_temp_path {directory};
   keepalive_requests 1000000;
-  upstream mock {{ server 127.0.0.1:{mock}; keepalive 2000; keepalive_requests 1000000; }}
+  upstream behind {{ {servers} keepalive 2000; keepalive_requests 1000000; }}
   server {{
     listen 127.0.0.1:{port} backlog=4096;
     location / {{
-      proxy_pass http://mock; proxy_http_version 1.1; proxy_set_header Connection "";
+      proxy_pass http://behind; proxy_http_version 1.1; proxy_set_header Connection "";
       proxy_buffering off;
     }}
   }}
@@ -70,7 +71,7 @@ class Subject:
 
     def cpu_s(self) -> float:
         """Return the CPU seconds that its processes have used so far, kernel's included."""
-        return sum(_cpu_s(pid) for pid in self.pids())
+        return sum(cpu_s_of(pid) for pid in self.pids())
 
     def rss_mib(self) -> float:
         """Return the most memory that one of its processes holds."""
@@ -86,18 +87,23 @@ class House(Subject):
 
     def back_office_s(self) -> float:
         pid = self.service.back_office_pid()
-        return 0.0 if pid is None else _cpu_s(pid)
+        return 0.0 if pid is None else cpu_s_of(pid)
 
     def charged_and_open(self) -> tuple[int, int]:
         """Return how many requests were charged, and how many holds have no end."""
-        store, _ = open_store(self.database_url)
-        with store.snapshot() as query:
-            charged = query(
-                "SELECT COUNT(*) FROM stored_events WHERE topic LIKE '%hold.charged'"
-            )
-            unended = query("SELECT COUNT(*) FROM open_hold")
-        store.close()
-        return int(charged[0][0]), int(unended[0][0])
+        return charged_and_open(self.database_url)
+
+
+def charged_and_open(database_url: str) -> tuple[int, int]:
+    """Return how many requests were charged, and how many holds have no end."""
+    store, _ = open_store(database_url)
+    with store.snapshot() as query:
+        charged = query(
+            "SELECT COUNT(*) FROM stored_events WHERE topic LIKE ?", ("%hold.charged",)
+        )
+        unended = query("SELECT COUNT(*) FROM open_hold")
+    store.close()
+    return int(charged[0][0]), int(unended[0][0])
 
 
 def served(mock: Subject) -> int:
@@ -136,9 +142,14 @@ def bare_wsgi(mock: Subject) -> Iterator[Subject]:
         yield Subject("bare WSGI", Target(port, KEYS), pids)
 
 
+def nginx(mock: Subject) -> AbstractContextManager[Subject | None]:
+    """Run nginx before the upstream itself."""
+    return nginx_before(mock.target.port)
+
+
 @contextmanager
-def nginx(mock: Subject) -> Iterator[Subject | None]:
-    """Run nginx, if it is there (`apt install nginx-light`)."""
+def nginx_before(*ports: int) -> Iterator[Subject | None]:
+    """Run nginx before what listens there, if it is installed (`apt install nginx-light`)."""
     program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if program is None:
         click.echo("nginx is not installed: measured without it", err=True)
@@ -148,7 +159,8 @@ def nginx(mock: Subject) -> Iterator[Subject | None]:
     with ExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory())
         path = Path(directory) / "nginx.conf"
-        path.write_text(NGINX.format(directory=directory, mock=mock.target.port, port=port))
+        servers = " ".join(f"server 127.0.0.1:{each};" for each in ports)
+        path.write_text(NGINX.format(directory=directory, servers=servers, port=port))
         argv = [program, "-p", directory, "-c", str(path)]
         pids = stack.enter_context(running(argv, port))
         yield Subject("nginx", Target(port, KEYS), pids)
@@ -192,7 +204,8 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     raise click.ClickException(f"{process.args!r} does not listen")
 
 
-def _cpu_s(pid: int) -> float:
+def cpu_s_of(pid: int) -> float:
+    """Return the CPU seconds that a process has used so far, kernel's included."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
 
