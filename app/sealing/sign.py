@@ -71,27 +71,19 @@ class Sealing:
 
         Raises `LedgerBrokenError` as `seal` does, or when no event is there.
         """
-        self.seal()
-        page = self._seals.page_of(position)
-        if page is None or position not in page.positions:
+        signed = self.seal_at(position)
+        if signed is None:
             raise LedgerBrokenError(f"no event at position {position} is sealed")
-        size = page.number * TILE_SIZE + page.positions.index(position) + 1
-        return self._seals.signed(size) or self._sign(size, position)
+        return signed
 
     def seal_at(self, position: int) -> Signed | None:
-        """Return the checkpoint of the log up to `position`, signed now if it was not.
-
-        `None` if there is no event, or another process seals just now. Raises as `seal`.
-        """
+        """Do the same; `None` when no event is there, or another process seals just now."""
         self.seal()
         page = self._seals.page_of(position)
         if page is None or position not in page.positions:
             return None
-        size = page.size - len(page.positions) + page.positions.index(position) + 1
-        if self._seals.signed(size) is None:
-            root = range_hash(0, size, TiledTree(self._seals.tile).node)
-            self._seals.sign(size, position, root, self._key.sign(size, root))
-        return self._seals.signed(size)
+        size = page.number * TILE_SIZE + page.positions.index(position) + 1
+        return self._seals.signed(size) or self._sign(size, position)
 
     def compare(self) -> None:
         """Compare all of the log with what was sealed and signed of it.
