@@ -2,7 +2,8 @@
 
 For each folder of this one that has a `requirements.lock` there is a virtual environment in
 `.clients/`. Node comes as one of its packages and not from the machine, for today's clients
-want a newer one than many machines have; Chromium comes as a package of Node's.
+want a newer one than many machines have; Chromium comes as a package of Node's. hledger and
+ledger are the machine's, or Debian's packages, which are unpacked here and not installed.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ BROWSER_HOME = MADE / "browser"
 COOLDOWN_DAYS = 7
 INSTALL_TIMEOUT_S = 900.0
 BROWSER_TIMEOUT_S = 60.0
+LEDGERS_HOME = MADE / "ledgers"
+LEDGERS = ("hledger", "ledger")
+NO_LEDGERS = "hledger and ledger are not installed. Run: apt-get install hledger ledger"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 NO_BROWSER = (
     "The browser of the registry's package does not run here, and no other is installed."
@@ -68,6 +72,16 @@ def browser() -> tuple[Path, Path]:
     return _there(BROWSER_HOME / "chromium"), libraries
 
 
+def ledger(name: str) -> tuple[Path, str]:
+    """Return one of `LEDGERS`, and the folders of libraries that it may need, as a path.
+
+    Raises `EnvironmentMissingError`.
+    """
+    own = shutil.which(name)
+    program = Path(own) if own else _there(LEDGERS_HOME / "usr" / "bin" / name)
+    return program, ":".join(map(str, LEDGERS_HOME.glob("usr/lib/*")))
+
+
 def install() -> None:
     """Make what is missing, or is not as locked, with a line about each."""
     for name in names():
@@ -75,6 +89,7 @@ def install() -> None:
     locks = [NODE_FILES / "package.json", NODE_FILES / "package-lock.json"]
     _once("Node's packages", NODE_HOME, locks, _install_node)
     _once("Chromium", BROWSER_HOME, locks, _install_browser)
+    _once("hledger and ledger", LEDGERS_HOME, [Path(__file__)], _install_ledgers)
     for file in NODE_FILES.iterdir():
         if file.suffix in {".mjs", ".html"}:
             # Node looks for packages beside the program that wants them.
@@ -136,6 +151,30 @@ def _install_browser() -> None:
     shutil.rmtree(BROWSER_HOME)
     BROWSER_HOME.mkdir()
     (BROWSER_HOME / "chromium").symlink_to(own)
+
+
+def _install_ledgers() -> None:
+    """Unpack Debian's packages, and those they need here, unless the machine has the two."""
+    LEDGERS_HOME.mkdir(parents=True)
+    if all(map(shutil.which, LEDGERS)):
+        return
+    if shutil.which("apt-get") is None:
+        raise SystemExit(NO_LEDGERS)
+    told = subprocess.run(
+        ["apt-get", "--simulate", "--no-install-recommends", "install", *LEDGERS],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=INSTALL_TIMEOUT_S,
+    )
+    lines = [line.split() for line in told.stdout.splitlines()]
+    needed = [words[1] for words in lines if words[:1] == ["Inst"]]
+    if told.returncode or not needed:
+        raise SystemExit(NO_LEDGERS)
+    _run(["apt-get", "download", "-qq", *needed], LEDGERS_HOME)
+    for package in LEDGERS_HOME.glob("*.deb"):
+        _run(["dpkg-deb", "--extract", str(package), str(LEDGERS_HOME)])
+        package.unlink()
 
 
 def runs(program: Path, libraries: Path) -> bool:
