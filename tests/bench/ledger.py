@@ -66,7 +66,15 @@ class Row:
     show_default=True,
     help="PostgreSQL is that of TEST_DATABASE_URL, else 127.0.0.1:5432.",
 )
-def main(*, seconds: float, quick: bool, engine: str) -> None:
+@click.option(
+    "--events",
+    type=click.IntRange(2_000),
+    help="Length of the long log: 200,000, quick 50,000.",
+)
+@click.option("--replay-only", is_flag=True, help="Only what a long log costs.")
+def main(
+    *, seconds: float, quick: bool, engine: str, events: int | None, replay_only: bool
+) -> None:
     """Time the ledger engine: pairs of a hold and its charge, both durable.
 
     200 greenlets in each of 1, 2 and 4 processes, on 10,000 accounts and on one; beside it,
@@ -77,12 +85,13 @@ def main(*, seconds: float, quick: bool, engine: str) -> None:
         engines=ENGINES if engine == "both" else (engine,),
         seconds=1.0 if quick else seconds,
         processes=(1, 2) if quick else (1, 2, 4),
-        events=50_000 if quick else 200_000,
+        events=events or (50_000 if quick else 200_000),
     )
     started = monotonic()
-    rows = [row for engine in plan.engines for row in _rates(engine, plan)]
-    # Shown at once: whoever has seen enough may stop here.
-    click.echo("\n".join([*_rates_table(rows), ""]))
+    if not replay_only:
+        rows = [row for engine in plan.engines for row in _rates(engine, plan)]
+        # Shown at once: whoever has seen enough may stop here.
+        click.echo("\n".join([*_rates_table(rows), ""]))
     replays = {engine: measure(engine, plan.events, _say) for engine in plan.engines}
     click.echo("\n".join(_replay_table(replays)))
     _say(f"done in {monotonic() - started:.0f} s")
@@ -166,6 +175,7 @@ def _replay_table(replays: dict[str, Replay]) -> list[str]:
         ("µs CPU a pair, 1,000 events in the log", "small_us", ""),
         ("µs CPU a pair, a full log", "big_us", "the same"),
         ("events in the full log", "events", ""),
+        ("s until `serve` answers, an empty log and the full one", "start_s", "< 2"),
         ("bytes an event: its state", "state_bytes", ""),
         ("bytes an event: the whole database", "disk_bytes", ""),
         ("verify, events/s (µs CPU an event)", "verify", goal),

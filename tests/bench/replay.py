@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from time import perf_counter, process_time
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,9 @@ from app.store.opening import open_store
 from projections.follow import rebuild, verify
 from projections.journal import JOURNAL
 from tests.bench.databases import account, commit, fresh_database, fund, pairs
+from tests.gateways.conftest import free_port
+from tests.integration.house import new_address
+from tests.integration.service import Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +24,7 @@ if TYPE_CHECKING:
 ACCOUNTS = 100
 SMALL_EVENTS = 1_000
 SAMPLE_PAIRS = 2_000
+AT_ONCE = 50_000
 JOURNAL_EVENTS = 20_000
 
 
@@ -35,9 +41,14 @@ class Speed:
 
 @dataclass(frozen=True)
 class Replay:
-    """CPU microseconds a pair in a small and in a big log; its bytes; events a second."""
+    """CPU microseconds a pair in a small and in a big log; its bytes; events a second.
+
+    `start_s` are the seconds from `tallystick serve` until its worker answers: with an empty
+    ledger, and with the big one.
+    """
 
     events: str
+    start_s: str
     small_us: str
     big_us: str
     state_bytes: str
@@ -50,6 +61,7 @@ class Replay:
 def measure(engine: str, events: int, say: Callable[[str], None]) -> Replay:
     """Grow a log of pairs to `events`, timing pairs on the way, then read it all again."""
     with fresh_database(engine) as url:
+        empty_s = _start_s(url)
         store, _ = open_store(url)
         fund(store, map(account, range(ACCOUNTS)))
         _grow(store, SMALL_EVENTS - store.head())
@@ -59,6 +71,7 @@ def measure(engine: str, events: int, say: Callable[[str], None]) -> Replay:
         big_us = _cost_us(store)
         head = store.head()
         state_bytes, disk_bytes = _bytes(store)
+        full_s = _start_s(url)
         say(f"{engine}: verify")
         verified = _speed(head, lambda: _verified(store))
         say(f"{engine}: rebuild")
@@ -67,6 +80,7 @@ def measure(engine: str, events: int, say: Callable[[str], None]) -> Replay:
         store.close()
     return Replay(
         events=f"{head:,}",
+        start_s=f"{empty_s:.1f}, {full_s:.1f}",
         small_us=f"{small_us:.0f}",
         big_us=f"{big_us:.0f}",
         state_bytes=f"{state_bytes / head:.0f}",
@@ -78,8 +92,20 @@ def measure(engine: str, events: int, say: Callable[[str], None]) -> Replay:
 
 
 def _grow(store: Store, events: int) -> None:
-    for _ in commit(store, list(pairs(max(0, events) // 2, ACCOUNTS))):
-        pass
+    left = max(0, events) // 2
+    while left > 0:
+        for _ in commit(store, list(pairs(min(left, AT_ONCE), ACCOUNTS))):
+            pass
+        left -= AT_ONCE
+
+
+def _start_s(url: str) -> float:
+    """Return how long the whole service takes until it answers."""
+    nobody = f"http://127.0.0.1:{free_port()}"
+    address = new_address(url, nobody, f"{nobody}/v1")
+    began = perf_counter()
+    with tempfile.TemporaryDirectory() as home, Service(address, Path(home), {"WORKERS": "1"}):
+        return perf_counter() - began
 
 
 def _cost_us(store: Store) -> float:
@@ -106,7 +132,8 @@ def _verified(store: Store) -> None:
 
 
 def _follow(store: Store) -> None:
-    """Write the journal of the first `JOURNAL_EVENTS`."""
+    """Write the journal of the first `JOURNAL_EVENTS`; the service may have begun with it."""
+    store.forget(JOURNAL.name)
     after = 0
     for page in store.log(after, JOURNAL_EVENTS):
         assert store.follow(JOURNAL.name, after, page)
