@@ -57,7 +57,9 @@ class CannedServer:
 def _request(connection: socket.socket) -> bytes:
     """Read a whole request: closing before its end would break the connection."""
     with connection.makefile("rb") as stream:
-        head = b"".join(iter(stream.readline, b"\r\n"))
+        head = b""
+        while (line := stream.readline()) not in {b"\r\n", b""}:
+            head += line
         length = re.search(rb"content-length: (\d+)", head.lower())
         return head + stream.read(int(length[1]) if length else 0)
 
