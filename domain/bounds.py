@@ -19,12 +19,16 @@ from domain.request import (
     searches_of,
     searches_ordered,
     turns_of,
+    unseen_tokens_max,
     whole_number,
     written_max,
 )
 
 CONTEXT_TOKENS_DEFAULT = 128_000
-IMAGE_TOKENS_MAX = 5_000
+# As many as the models that count the most have of a large picture.
+IMAGE_TOKENS_MAX = 50_000
+# An edit reads what it changes closely.
+EDITED_TOKENS_MAX = 10_000
 SECONDS_MAX_DEFAULT = 7_200
 AUDIO_TOKENS_PER_SECOND_MAX = 50
 # Twenty a second, of a voice that speaks at a quarter of its speed.
@@ -55,6 +59,10 @@ class Window(Protocol):
     @property
     def max_completion_tokens(self) -> int | None:
         """The answer alone."""
+
+    @property
+    def max_image_tokens(self) -> int | None:
+        """One picture that is read."""
 
     @property
     def max_seconds(self) -> int | None:
@@ -217,7 +225,8 @@ class Bounds:
         prompts, turns = prompts_in(document), turns_of(document)
         parts = list(part_types(document))
         images = sum(part in IMAGE_PARTS for part in parts)
-        prompt_tokens = prompt_bytes + images * IMAGE_TOKENS_MAX
+        seen_tokens = prompt_bytes + images * (window.max_image_tokens or IMAGE_TOKENS_MAX)
+        prompt_tokens = seen_tokens + (0 if is_mute else unseen_tokens_max(document))
         is_blind = any(part in OPAQUE_PARTS for part in parts) or is_opaque(document)
         if is_blind:
             prompt_tokens = max(prompt_tokens, window.context_length or CONTEXT_TOKENS_DEFAULT)
@@ -243,9 +252,8 @@ class Bounds:
     def _of_images(
         cls, document: Mapping[str, object], prompt_bytes: int, window: Window
     ) -> Bounds:
-        # An edit reads what it changes closely: up to twice as many tokens as a chat would.
         read = sum(len(list(mappings(document.get(name)))) for name in FILES_READ)
-        prompt_tokens = prompt_bytes + 2 * read * IMAGE_TOKENS_MAX
+        prompt_tokens = prompt_bytes + read * EDITED_TOKENS_MAX
         completion_tokens = written_max(document, window)
         if window.context_length:
             prompt_tokens = min(prompt_tokens, window.context_length)

@@ -19,7 +19,7 @@ DESCRIPTION_MAX = 500
 USD_MAX = 1_000
 
 TEXTS = ("name", "canonical_slug")
-NUMBERS = ("created", "context_length", "max_seconds")
+NUMBERS = ("created", "context_length", "max_seconds", "max_image_tokens")
 TOP_NUMBERS = ("context_length", "max_completion_tokens")
 MODALITIES = ("input_modalities", "output_modalities")
 CORE = ("prompt", "completion")

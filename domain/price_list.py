@@ -165,6 +165,7 @@ class _Reader:
             context_length=self._tokens(name, "context_length", entry, top),
             max_completion_tokens=self._tokens(name, "max_completion_tokens", top),
             max_seconds=self._tokens(name, "max_seconds", entry, top),
+            max_image_tokens=self._tokens(name, "max_image_tokens", entry, top),
             image_sizes=self._image_sizes(name, pricing),
             **given,
         )

@@ -73,8 +73,7 @@ class MsatPerUsd:
 class ModelPrice:
     """One model's prices, in `currency`.
 
-    Per token, and per request, image, web search, second of a recording and character
-    spoken.
+    Per token, request, image, web search, second of a recording and character spoken.
 
     Where `input_cache_read`, `input_cache_write` or `audio` is None, such tokens cost as
     much as other prompt tokens; where `internal_reasoning` or `audio_output` is None, as
@@ -103,6 +102,7 @@ class ModelPrice:
     second: Fraction | None = None
     character: Fraction | None = None
     max_seconds: int | None = None
+    max_image_tokens: int | None = None
     image_sizes: Mapping[str, Fraction] | None = None
 
     def __post_init__(self) -> None:

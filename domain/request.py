@@ -13,6 +13,11 @@ CHOICES_MAX = 128
 COMPLETION_TOKENS_DEFAULT = 32_000
 WEB_SEARCHES_MAX = 10
 IMAGES_MAX = 10
+# What models are told that no request shows: by their chat template, which may bring a system
+# prompt along; of how tools are called; of each tool that is not the client's own.
+TEMPLATE_TOKENS_MAX = 500
+TOOLS_TOKENS_MAX = 1_000
+THEIR_TOOL_TOKENS_MAX = 1_500
 
 COMPLETION_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 SEARCH_OPTION, WEB_PLUGIN = "web_search_options", "web"
@@ -26,6 +31,7 @@ OPAQUE_MEMBERS = (
 )
 # Tools that the upstream runs in turns; each turn reads all that was said before again.
 SEARCHES, FETCHES = "web_search", "web_fetch"
+OWN_TOOLS = ("function", "custom")
 SIZE = re.compile(r"[a-z0-9.]{1,20}")
 
 
@@ -153,6 +159,22 @@ def searches_ordered(document: Mapping[str, object]) -> int:
 def turns_of(document: Mapping[str, object]) -> int:
     """How often the prompt may be read: again after each use of a tool of the upstream."""
     return 1 + _uses(document, SEARCHES) + _uses(document, FETCHES)
+
+
+def unseen_tokens_max(document: Mapping[str, object]) -> int:
+    """Return how many tokens a model may read beside those that the request itself is.
+
+    Raw prompts are read as they are.
+    """
+    if document.get("messages") is None and document.get("input") is None:
+        return 0
+    tools = [*mappings(document.get("tools")), *mappings(document.get("functions"))]
+    theirs = sum(tool.get("type", OWN_TOOLS[0]) not in OWN_TOOLS for tool in tools)
+    return (
+        TEMPLATE_TOKENS_MAX
+        + (TOOLS_TOKENS_MAX if tools else 0)
+        + THEIR_TOOL_TOKENS_MAX * theirs
+    )
 
 
 def is_spoken(document: Mapping[str, object]) -> bool:

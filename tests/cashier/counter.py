@@ -50,6 +50,7 @@ BOOK = PriceBook(
             request=Fraction(REQUEST_MSAT),
             image=Fraction(IMAGE_MSAT),
             input_cache_read=Fraction(CACHED_MSAT),
+            max_image_tokens=1_000,
         ),
         EMBEDDER: ModelPrice(id=EMBEDDER, currency="msat", prompt=Fraction(PROMPT_MSAT)),
     },

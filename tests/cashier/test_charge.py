@@ -17,6 +17,7 @@ from domain.errors import (
 )
 from domain.msat import Msat
 from domain.pricing import ModelPrice, PriceBook
+from domain.request import TEMPLATE_TOKENS_MAX
 from tests.cashier.counter import (
     BOOK,
     COMPLETION_MSAT,
@@ -172,7 +173,8 @@ def test_of_several_limits_the_larger_is_held_for(counter: Counter) -> None:
 
     counter.serve(call)
 
-    most_msat = REQUEST_MSAT + PROMPT_MSAT * len(call.body) + COMPLETION_MSAT * 1_000
+    read = len(call.body) + TEMPLATE_TOKENS_MAX
+    most_msat = REQUEST_MSAT + PROMPT_MSAT * read + COMPLETION_MSAT * 1_000
     assert counter.held().amount_msat == most_msat
 
 
@@ -182,7 +184,8 @@ def test_several_answers_are_held_for_and_charged(counter: Counter) -> None:
 
     counter.serve(call)
 
-    most_msat = REQUEST_MSAT + PROMPT_MSAT * len(call.body) + COMPLETION_MSAT * 300
+    read = len(call.body) + TEMPLATE_TOKENS_MAX
+    most_msat = REQUEST_MSAT + PROMPT_MSAT * read + COMPLETION_MSAT * 300
     assert counter.held().amount_msat == most_msat
     assert counter.charged().cost_msat == 100 + 2 * 3 + 3 * 14 * 3
 

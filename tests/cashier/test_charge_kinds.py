@@ -15,6 +15,7 @@ from app.cashier.stream import MeteredStream
 from domain.bounds import Usage
 from domain.errors import InvalidBoundError
 from domain.pricing import ModelPrice, PriceBook
+from domain.request import TEMPLATE_TOKENS_MAX
 from tests.cashier.counter import (
     ANSWER_TOKENS,
     MAX_TOKENS,
@@ -106,7 +107,8 @@ def test_a_response_is_charged_by_its_usage(kinds: Counter, upstream: UpstreamDo
 
     charged = kinds.charged()
     assert charged.cost_msat == 100 + USAGE_MSAT == 176
-    assert charged.held_msat == 100 + 2 * len(call.body) + 3 * 50
+    read = len(call.body) + TEMPLATE_TOKENS_MAX
+    assert charged.held_msat == 100 + 2 * read + 3 * 50
     assert document["usage"]["cost"]["total_msats"] == 176
     assert document["usage"]["cost"]["cache_read_input_tokens"] == 4
     assert document["usage"]["cost"]["cache_read_msats"] == 4

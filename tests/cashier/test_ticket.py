@@ -57,11 +57,11 @@ def test_a_token_that_is_too_small_is_not_shown_to_its_mint(
     with pytest.raises(TokenTooSmallError) as refusal:
         kiosk.serve(ticket, max_tokens=1_000)
 
-    assert refusal.value.required_msat == 5_000
+    assert refusal.value.required_msat == 6_000
     assert refusal.value.model == MODEL
     assert mint.swaps == []
     assert kiosk.tickets.standing(ticket) is Standing.ITS_OWNERS
-    assert kiosk.serve(kiosk.ticket(mint.fund(5)), max_tokens=1_000).status == 200
+    assert kiosk.serve(kiosk.ticket(mint.fund(6)), max_tokens=1_000).status == 200
 
 
 def test_a_request_that_cannot_be_priced_leaves_the_token_alone(
@@ -124,7 +124,7 @@ def test_a_payment_request_is_for_the_very_request(kiosk: Kiosk, mint: MoodyMint
         for n in (1, 1_000)
     ]
 
-    assert [request.amount for request in wanted] == [2, 5]
+    assert [request.amount for request in wanted] == [3, 6]
     assert {(request.unit, request.mints) for request in wanted} == {("sat", (mint.url,))}
     assert kiosk.house.log() == []
 

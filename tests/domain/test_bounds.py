@@ -4,10 +4,19 @@ from fractions import Fraction
 
 import pytest
 
-from domain.bounds import IMAGE_TOKENS_MAX, SECONDS_MAX_DEFAULT, Bounds, Usage
+from domain.bounds import (
+    EDITED_TOKENS_MAX,
+    IMAGE_TOKENS_MAX,
+    SECONDS_MAX_DEFAULT,
+    Bounds,
+    Usage,
+)
 from domain.errors import InvalidBoundError
 from domain.pricing import ModelPrice
-from domain.request import WEB_SEARCHES_MAX
+from domain.request import (
+    TEMPLATE_TOKENS_MAX,
+    WEB_SEARCHES_MAX,
+)
 
 PLAIN = ModelPrice(id="m", currency="usd")
 LIMITED = ModelPrice(id="m", currency="usd", context_length=10_000, max_completion_tokens=2_000)
@@ -87,7 +96,7 @@ def test_pictures_are_counted_and_allowed_for() -> None:
     found = bounds(message({"type": "text"}, {"type": "image_url"}, {"type": "input_image"}))
 
     assert found.images == 2
-    assert found.prompt_tokens_max == 100 + 2 * IMAGE_TOKENS_MAX
+    assert found.prompt_tokens_max == 100 + TEMPLATE_TOKENS_MAX + 2 * IMAGE_TOKENS_MAX
 
 
 @pytest.mark.parametrize(
@@ -262,7 +271,7 @@ def test_an_edit_reads_its_pictures_closely() -> None:
 
     found = Bounds.of_request(document, 100, PLAIN, "images")
 
-    assert found.prompt_tokens_max == 100 + 2 * 3 * IMAGE_TOKENS_MAX
+    assert found.prompt_tokens_max == 100 + 3 * EDITED_TOKENS_MAX
     assert (found.images, found.context_tokens_max) == (2, None)
 
 
@@ -352,4 +361,5 @@ def test_a_chat_without_sounds_is_held_at_the_price_of_text() -> None:
 
     assert price.ceiling(bounds(plain), None).msat == 100
     assert price.ceiling(bounds(spoken), None).msat == 100 + 800
-    assert price.ceiling(bounds(message({"type": "input_audio"})), None).msat == 4_000
+    heard = bounds(message({"type": "input_audio"}))
+    assert price.ceiling(heard, None).msat == 40 * (100 + TEMPLATE_TOKENS_MAX)

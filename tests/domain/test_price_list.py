@@ -162,6 +162,15 @@ def test_what_a_client_is_told_to_send_covers_the_hold(
     assert held <= Msat.ceil(sats_pricing(price, None)["max_cost"] * 1000)
 
 
+@pytest.mark.parametrize(
+    "members", [{"max_image_tokens": 800}, {"top_provider": {"max_image_tokens": 800}}]
+)
+def test_a_list_says_how_many_tokens_a_picture_is(members: dict[str, object]) -> None:
+    book = from_models_json(models(entry(**members)), Fraction(0))
+
+    assert book.find("m").max_image_tokens == 800
+
+
 def test_the_listing_shows_floats() -> None:
     shown = as_json_floats(sats_pricing(ModelPrice(id="m", currency="usd"), RATE))
 

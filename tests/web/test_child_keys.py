@@ -151,14 +151,14 @@ def test_children_that_were_not_made_cost_nothing(house: House) -> None:
 def test_a_reset_gives_a_child_its_limit_back_and_forgets_nothing(house: House) -> None:
     """M18: a reset once zeroed what had been spent."""
     key = house.key()
-    child = child_of(house, key, balance_limit=300)
+    child = child_of(house, key, balance_limit=800)
     assert house.ask(child).status_code == 200
     assert code_of(house.ask(child, max_tokens=90)) == (402, "balance_limit_exceeded")
 
     answer = post(house, "child-key/reset", key, {"child_key": child})
 
     assert answer.get_json()["success"] is True
-    assert house.info(child)["balance_limit_left"] == 300
+    assert house.info(child)["balance_limit_left"] == 800
     assert house.info(child)["total_spent"] == COST_MSAT
     assert house.ask(child, max_tokens=90).status_code == 200
 

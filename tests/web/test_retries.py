@@ -93,10 +93,10 @@ def test_a_retry_of_what_took_all_the_money_is_not_told_that_money_is_short(
     house: House,
 ) -> None:
     key = house.key(2)
-    first = ask(house, key, model="bare", max_tokens=440)
+    first = ask(house, key, model="bare", max_tokens=190)
     held_msat = held(house, key).amount_msat
 
-    again = ask(house, key, model="bare", max_tokens=440)
+    again = ask(house, key, model="bare", max_tokens=190)
 
     assert first.status_code == 200
     assert house.wallet(key)["balance"] < held_msat
