@@ -21,6 +21,8 @@ JOBS ?= 2
 SEEDS ?= 300
 FIRST ?= 1
 STEPS ?= 90
+# What `make soak` takes: two thirds of it storm, one third calm, once for each engine.
+SOAK_SECONDS ?= 30
 # A release younger than this is left to others to find out about.
 COOLDOWN ?= 7 days
 
@@ -130,6 +132,14 @@ bench-ledger: $(INSTALLED) ## hold+charge pairs a second, beside the floor of ra
 .PHONY: bench-books
 bench-books: $(INSTALLED) ## every page and every report over a ledger of a million events
 	@exec $(BIN)/python -m tests.bench.books
+
+.PHONY: soak
+soak: $(INSTALLED) ## mixed load while all around it fails, then a calm: SOAK_SECONDS=1800
+	@exec env SOAK_SECONDS=$(SOAK_SECONDS) $(BIN)/pytest -q tests/integration/test_soak.py
+
+.PHONY: bench-overload
+bench-overload: $(INSTALLED) ## what is served while four times as much is asked for
+	@exec $(BIN)/python -m tests.bench.overload
 
 .PHONY: bench-slow
 bench-slow: $(INSTALLED) ## p99 of honest requests beside 100 clients that drip

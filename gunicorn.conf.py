@@ -49,6 +49,7 @@ class Worker(PatientWorker):
     )
     connections_max = settings.connections_max
     requests_max = settings.requests_max
+    late_s = settings.late_max_ms / 1000
     bodies_bytes_max = settings.bodies_bytes_max
 
 

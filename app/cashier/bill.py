@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -24,6 +25,7 @@ from domain.msat import Msat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from uuid import UUID
 
     from app.cashier.form import Form
@@ -52,7 +54,7 @@ class Call:
     are no text. `request_id` names the hold, and is chance unless the client has
     `named` its request; `request_hash` then tells whether another one of that name asks
     for the same. `used` is told how many tokens it was charged for; `key_id` is the key
-    that asks, if it is bound or a child.
+    that asks, if it is bound or a child. `waiting` is around what it waits for of ours.
     """
 
     request_id: UUID
@@ -68,6 +70,7 @@ class Call:
     form: Form | None = field(default=None, repr=False)
     used: Callable[[int], object] = bool
     key_id: UUID | None = None
+    waiting: Callable[[], AbstractContextManager[None]] = nullcontext
 
     @property
     def prompt_bytes(self) -> int:

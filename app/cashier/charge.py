@@ -72,7 +72,8 @@ class Charges:
         tries = tries_of(self._quotes, call.path, call.model, call.document, call.prompt_bytes)
         tries = awake(tries, self._policy.attempts_max)
         bill = Bill(self._ledger, call, tries, self._policy, self._account, self._pause)
-        bill.hold()
+        with call.waiting():
+            bill.hold()
         try:
             return self._forward(call, bill)
         except BaseException as error:

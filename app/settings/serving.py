@@ -53,6 +53,11 @@ class Serving(Group):
     requests_max: int = Field(default=1500, ge=1, le=100_000)
     """How many requests each worker has in progress. To more, 503 is answered at once."""
 
+    late_max_ms: int = Field(default=200, ge=0, le=60_000)
+    """How many milliseconds a worker's requests may wait for a turn, or for their hold to be
+    written. While there are 32 or more and they wait longer, new ones get 503 at once; 0 lets
+    all in."""
+
     head_timeout_s: Seconds = 10
     """How many seconds the head of a request may take, from the connection's first moment."""
 

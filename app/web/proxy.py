@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
@@ -21,6 +22,7 @@ from app.web.asking import Asked, asked, request_name
 from app.web.bearer import key_shown, ticket_shown
 from app.web.bodies import JSON_TYPE, Bodies
 from app.web.failures import upstream_failure
+from app.web.pace import PACE
 from app.web.refusals import NotOfferedError
 from app.web.visit import Visit, current_visit
 from domain.errors import RequestRepeatedError
@@ -235,6 +237,7 @@ def call_of(path: str, request_asked: Asked, account_id: UUID) -> Call:
         stream=document.get("stream") is True,
         form=form,
         used=visit.use,
+        waiting=visit.environ[PACE].waiting if PACE in visit.environ else nullcontext,
     )
 
 

@@ -110,6 +110,16 @@ def told(error: BaseException) -> bytes:
         logger.error("unhandled error", extra={"fields": fields}, exc_info=error)
     else:
         logger.info("request refused", extra={"fields": fields})
+    return _written(fault, request_id)
+
+
+def crowded(*, is_last: bool) -> bytes:
+    """Return the whole answer of a worker that has no room; whoever sends it counts them."""
+    answer = CROWDED_LAST if is_last else CROWDED
+    return answer.replace(NO_ID, str(uuid4()).encode())
+
+
+def _written(fault: Fault, request_id: str) -> bytes:
     shown = {"message": fault.message, "type": fault.type, "param": None, "code": fault.code}
     document = {"error": shown, "detail": {"error": shown}, "request_id": request_id}
     body = json.dumps(document, separators=(",", ":")).encode()
@@ -128,3 +138,10 @@ def told(error: BaseException) -> bytes:
     lines = [f"HTTP/1.1 {fault.status.value} {fault.status.phrase}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return "\r\n".join((*lines, "", "")).encode() + body
+
+
+NO_ID = bytes(36).replace(b"\0", b"-")
+"""Stands where the id of a request will: as long as one, and nothing else in the answer."""
+
+CROWDED_LAST = _written(FAULTS[CrowdedError], NO_ID.decode())
+CROWDED = CROWDED_LAST.replace(b"Connection: close", b"Connection: keep-alive")

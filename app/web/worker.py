@@ -6,13 +6,14 @@ import logging
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import gevent
 from gunicorn.http.wsgi import base_environ
 from gunicorn.workers.ggevent import GeventWorker
 
 from app.web.express import Body, Express, environ_of, peer_of
 from app.web.line import Line, Load, Patience
-from app.web.refusals import CrowdedError
-from app.web.wire import told
+from app.web.pace import PACE, Pace
+from app.web.wire import crowded, told
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -29,17 +30,21 @@ class PatientWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
 
     `worker_connections` is how many may be open; beyond `connections_max` of them the line
     that has been idle for longest makes room, else the new one is told to come back.
-    `requests_max` are answered at once. What is refused has reached no application.
+    `requests_max` are answered at once, and no more while each turn of theirs takes longer
+    than `late_s` (`Pace`). What is refused has reached no application.
     """
 
     patience: ClassVar[Patience]
     connections_max: ClassVar[int]
     requests_max: ClassVar[int]
+    late_s: ClassVar[float]
+    wsgi: Any
     bodies_bytes_max: ClassVar[int]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._load = Load(self.bodies_bytes_max)
+        self._pace = Pace(self.late_s)
 
     def timeout_ctx(self) -> AbstractContextManager[None]:
         """Time nothing here: the line does, and knows what it waits for."""
@@ -52,7 +57,18 @@ class PatientWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
             for line in list(self._load.idle):
                 line.end_idle()
 
+    def load_wsgi(self) -> None:
+        super().load_wsgi()
+        application, found = self.wsgi, {PACE: self._pace}
+
+        def paced(environ: dict[str, Any], start_response: Any) -> Any:
+            environ.update(found)
+            return application(environ, start_response)
+
+        self.wsgi = paced
+
     def run(self) -> None:
+        gevent.spawn(self._pace.run)
         self._express = Express(self.wsgi, environ_of(base_environ(self.cfg)))
         super().run()
 
@@ -62,7 +78,7 @@ class PatientWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
         load.connections += 1
         try:
             if load.connections > self.connections_max and not self._made_room():
-                self._refuse(line, CrowdedError())
+                self._turn_away(line)
             elif self._goes_on(line, peer_of(addr, listener.getsockname())):
                 super().handle(listener, line, addr)
         finally:
@@ -71,8 +87,9 @@ class PatientWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
 
     def handle_request(self, listener_name: Any, req: Any, sock: Line, addr: Any) -> None:
         load = self._load
-        if load.requests >= self.requests_max:
-            self._refuse(sock, CrowdedError())
+        if self._is_full:
+            self._turn_away(sock)
+            sock.close()
             raise StopIteration
         load.requests += 1
         sock.await_body(req.force_close)
@@ -90,10 +107,10 @@ class PatientWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
         """Serve common requests as long as they come; tell whether gunicorn is to go on."""
         try:
             while (found := self._express.next(line)) is not None:
-                if self._load.requests >= self.requests_max:
-                    self._answer(line, CrowdedError())
-                    line.hurry()
-                    return False
+                if self._is_full:
+                    if not self._put_off(line, *found):
+                        return False
+                    continue
                 if not self._serve(line, *found, peer):
                     return False
         except OSError:
@@ -127,6 +144,11 @@ class PatientWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
             line.await_request(self._idle_s())
         return not reply.is_last
 
+    @property
+    def _is_full(self) -> bool:
+        requests = self._load.requests
+        return requests >= self.requests_max or self._pace.is_behind(requests)
+
     def _idle_s(self) -> float:
         is_crowded = self._load.connections * 2 > self.connections_max
         return self.patience.crowded_idle_s if is_crowded else self.patience.idle_s
@@ -137,13 +159,31 @@ class PatientWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
             oldest.end_idle()
         return oldest is not None
 
-    def _refuse(self, line: Line, error: Exception) -> None:
-        self._answer(line, error)
-        line.hurry()
-        line.close()
+    def _put_off(self, line: Line, request: Common, data: bytes) -> bool:
+        """Refuse a common request; tell whether its line can be kept, which is cheapest."""
+        rest = data[request.length :]
+        is_whole = len(data) >= request.length and self.alive
+        if is_whole:
+            line.unread(rest)
+        self._turn_away(line, is_last=not is_whole)
+        line.await_request(self._idle_s())
+        return is_whole
+
+    def _turn_away(self, line: Line, *, is_last: bool = True) -> None:
+        """Tell a client to come back, in as little time as can be: there is none to spare."""
+        self._send(line, crowded(is_last=is_last))
+        if is_last:
+            line.hurry()
+        if (refused := self._pace.turned_away()) is not None:
+            # One line for all of a second: to write one for each costs what is missing.
+            fields = {"requests": refused}
+            logger.warning("requests refused: no room", extra={"fields": fields})
 
     def _answer(self, line: Line, error: BaseException) -> None:
-        answer = told(error)
+        self._send(line, told(error))
+
+    @staticmethod
+    def _send(line: Line, answer: bytes) -> None:
         try:
             line.sendall(answer)
         except OSError:

@@ -27,7 +27,7 @@ from tests.integration.mint import RealMint
 from tests.integration.service import Service
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from multiprocessing.connection import Connection
     from multiprocessing.synchronize import Event
 
@@ -70,35 +70,38 @@ def measure(rounds: int, count: int) -> None:
     click.echo(f"\np99 is {ratio:.2f} times as long; it must stay below {MUST_RATIO:.0f}.")
 
 
+def answer(pipe: Connection, over: Event) -> None:
+    with UpstreamDouble() as double:
+        pipe.send(double.base_url)
+        over.wait()
+
+
 @contextmanager
-def service() -> Iterator[Client]:
-    """Have a service, and an account there."""
+def service(
+    answers: Callable[[Connection, Event], None] = answer,
+    settings: Mapping[str, str] = SETTINGS,
+) -> Iterator[Client]:
+    """Have a service, and an account there; `answers` is the upstream's process."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         mint = stack.enter_context(RealMint(free_port(), directory))
         url = f"sqlite:///{directory}/ledger.db"
-        address = new_address(url, mint.url, stack.enter_context(upstream()))
-        house = stack.enter_context(Service(address, directory / "home", SETTINGS))
+        address = new_address(url, mint.url, stack.enter_context(upstream(answers)))
+        house = stack.enter_context(Service(address, directory / "home", settings))
         yield open_account(house.base_url, mint.fund(FUNDED_SAT))
 
 
 @contextmanager
-def upstream() -> Iterator[str]:
+def upstream(answers: Callable[[Connection, Event], None]) -> Iterator[str]:
     """Have an upstream in a process of its own, or its work would be timed; yield its URL."""
     over, (ours, theirs) = multiprocessing.Event(), multiprocessing.Pipe()
-    process = multiprocessing.Process(target=answer, args=(theirs, over))
+    process = multiprocessing.Process(target=answers, args=(theirs, over))
     process.start()
     try:
         yield ours.recv()
     finally:
         over.set()
         process.join()
-
-
-def answer(pipe: Connection, over: Event) -> None:
-    with UpstreamDouble() as double:
-        pipe.send(double.base_url)
-        over.wait()
 
 
 @contextmanager

@@ -66,6 +66,8 @@ class Service:
             "SWEEP_INTERVAL_S": "1",
             "REFUND_CHECK_INTERVAL_S": "2",
             "MISSING_USAGE": "max",
+            # What is tested here does not depend on how fast the machine is.
+            "LATE_MAX_MS": "0",
             **PRICES_SETTINGS,
             **settings,
         }

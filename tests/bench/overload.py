@@ -1,0 +1,247 @@
+"""What is served while four times as much is asked for: `python -m tests.bench.overload`.
+
+One gunicorn worker, as `tallystick serve` starts it. Rounds at the most it can do (so many
+clients, each asks again when it is answered) and rounds in which requests come four times as
+fast as that, whether or not anybody answers, take turns. Every request is paid.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections import Counter
+from dataclasses import dataclass, field
+from statistics import median, quantiles
+from time import monotonic, sleep
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import click
+import gevent
+from gevent import socket
+from gevent.server import StreamServer
+
+from tests.bench.slow import service
+from tests.integration.client import CHAT, Client, chat_body
+from tests.integration.house import QUESTION
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+    from multiprocessing.synchronize import Event
+
+CLIENTS = 32
+TIMES = 4
+PATIENCE_S = 30.0
+MUST_RATIO = 0.8
+READ_BYTES = 65_536
+SETTLE_S = 0.5
+SETTINGS = {"WORKERS": "1", "LATE_MAX_MS": "200"}
+
+
+@dataclass
+class Seen:
+    """What clients were answered in one round: how many of each status, after how long."""
+
+    seconds: float
+    statuses: Counter[int] = field(default_factory=Counter)
+    served_s: list[float] = field(default_factory=list)
+    refused_s: list[float] = field(default_factory=list)
+    without_retry_after: int = 0
+    in_time: int = 0
+
+    @property
+    def goodput(self) -> float:
+        return self.in_time / self.seconds
+
+
+@click.command()
+@click.option("--rounds", default=3, show_default=True)
+@click.option("--seconds", default=8.0, show_default=True, help="of each round")
+def measure(rounds: int, seconds: float) -> None:
+    """Print goodput at the peak and at four times as much, and how refusals were told."""
+    peaks: list[Seen] = []
+    floods: list[Seen] = []
+    with service(answer_at_once, SETTINGS) as client:
+        before_msat, _ = client.msat()
+        client.chat()
+        cost_msat = before_msat - client.msat()[0]
+        before_msat -= cost_msat
+        warm = asked(client, seconds / 2, None)
+        for place in range(rounds):
+            click.echo(f"round {place + 1} of {rounds}", err=True)
+            peaks.append(asked(client, seconds, None))
+            floods.append(asked(client, seconds, TIMES * peaks[-1].goodput))
+        while client.msat()[1]:
+            sleep(SETTLE_S)
+        spent_msat = before_msat - client.msat()[0]
+    served = sum(seen.statuses[200] for seen in (warm, *peaks, *floods))
+    show(peaks, floods)
+    click.echo(f"\n{served} answers were served, {spent_msat / cost_msat:.0f} were paid for.")
+
+
+def show(peaks: list[Seen], floods: list[Seen]) -> None:
+    click.echo("| asked | answers 200 a second | p50 ms | answers 503 | p50, p99 ms |")
+    click.echo("|---|---|---|---|---|")
+    for name, rounds in (("at the peak", peaks), (f"{TIMES} times the peak", floods)):
+        served_s = [each for seen in rounds for each in seen.served_s]
+        refused_s = [each for seen in rounds for each in seen.refused_s]
+        told = f"{_ms(refused_s, 50)}, {_ms(refused_s, 99)}"
+        good = median(seen.goodput for seen in rounds)
+        click.echo(f"| {name} | {good:.0f} | {_ms(served_s, 50)} | {len(refused_s)} | {told} |")
+    ratio = median(
+        flood.goodput / peak.goodput for peak, flood in zip(peaks, floods, strict=True)
+    )
+    click.echo(f"\ngoodput is {ratio:.2f} of the peak; it must stay above {MUST_RATIO}.")
+    statuses = sum((seen.statuses for seen in floods), Counter[int]())
+    lacking = sum(seen.without_retry_after for seen in floods)
+    click.echo(f"statuses: {dict(statuses)} (0: none); 503 without Retry-After: {lacking}")
+
+
+def asked(client: Client, seconds: float, per_second: float | None) -> Seen:
+    """Ask for so long, in a process of its own: so many clients, or at a rate."""
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.Process(target=ask, args=(theirs, client, seconds, per_second))
+    process.start()
+    seen: Seen = ours.recv()
+    process.join()
+    return seen
+
+
+def ask(pipe: Connection, client: Client, seconds: float, per_second: float | None) -> None:
+    crowd = Crowd(client, seconds)
+    if per_second is None:
+        gevent.joinall([gevent.spawn(crowd.go_on) for _ in range(CLIENTS)])
+    else:
+        crowd.flood(per_second)
+    pipe.send(crowd.seen)
+
+
+def answer_at_once(pipe: Connection, over: Event) -> None:
+    """Be an upstream that costs nearly nothing, or it would be what is measured."""
+    usage = {"prompt_tokens": 3, "completion_tokens": 14, "total_tokens": 17}
+    message = {"role": "assistant", "content": "As well as can be expected."}
+    choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
+    answer = {"id": "c1", "object": "chat.completion", "choices": choices, "usage": usage}
+    body = json.dumps(answer).encode()
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+    whole = head.encode() + b"\r\n\r\n" + body
+
+    def serve(line: socket.socket, _place: object) -> None:
+        rest = b""
+        while data := line.recv(READ_BYTES):
+            rest += data
+            while (request := _whole(rest)) is not None:
+                rest = rest[request:]
+                line.sendall(whole)
+
+    server = StreamServer(("127.0.0.1", 0), serve)
+    server.start()
+    pipe.send(f"http://127.0.0.1:{server.server_port}/v1")
+    while not over.is_set():
+        gevent.sleep(SETTLE_S)
+    server.stop()
+
+
+def _whole(data: bytes) -> int | None:
+    """Return how long the first request in `data` is, None while it is not all there."""
+    head, end, body = data.partition(b"\r\n\r\n")
+    if not end:
+        return None
+    length = int(head.lower().partition(b"\r\ncontent-length:")[2].split(b"\r\n")[0] or 0)
+    return len(head) + len(end) + length if len(body) >= length else None
+
+
+class Crowd:
+    """Clients that keep their connections as long as they are let."""
+
+    def __init__(self, client: Client, seconds: float) -> None:
+        parts = urlsplit(client.base_url)
+        self._place = (parts.hostname or "", parts.port or 0)
+        body = _body()
+        head = (
+            f"POST {CHAT} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
+            f"Authorization: Bearer {client.bearer}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        self._request = head.encode() + body
+        self._idle: list[socket.socket] = []
+        self._until_s = monotonic() + seconds
+        self.seen = Seen(seconds)
+
+    def go_on(self) -> None:
+        while monotonic() < self._until_s:
+            self.one()
+
+    def flood(self, per_second: float) -> None:
+        """Ask at a rate, whatever becomes of it; then wait for the last answers."""
+        begun_s, count = monotonic(), 0
+        asking = []
+        while (now_s := monotonic()) < self._until_s:
+            due = int((now_s - begun_s) * per_second)
+            asking += [gevent.spawn(self.one) for _ in range(due - count)]
+            count = due
+            gevent.sleep(0.002)
+        gevent.joinall(asking, timeout=PATIENCE_S)
+
+    def one(self) -> None:
+        began_s = monotonic()
+        try:
+            status, head = self._answered()
+        except OSError:
+            status, head = 0, b""
+        took_s = monotonic() - began_s
+        self.seen.statuses[status] += 1
+        if status == 200:
+            self.seen.served_s.append(took_s)
+            self.seen.in_time += monotonic() < self._until_s
+        elif status == 503:
+            self.seen.refused_s.append(took_s)
+            self.seen.without_retry_after += b"\r\nretry-after:" not in head
+
+    def _answered(self) -> tuple[int, bytes]:
+        line = self._idle.pop() if self._idle else socket.create_connection(self._place)
+        line.settimeout(PATIENCE_S)
+        try:
+            line.sendall(self._request)
+            head, body = _read_head(line)
+            length = int(head.partition(b"\r\ncontent-length:")[2].split(b"\r\n")[0])
+            while len(body) < length:
+                body += _more(line)
+        except BaseException:
+            line.close()
+            raise
+        if b"\r\nconnection: close" in head:
+            line.close()
+        else:
+            self._idle.append(line)
+        return int(head.split(b" ", 2)[1]), head
+
+
+def _read_head(line: socket.socket) -> tuple[bytes, bytes]:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += _more(line)
+    head, _, body = data.partition(b"\r\n\r\n")
+    return b"%b\r\n" % head.lower(), body
+
+
+def _more(line: socket.socket) -> bytes:
+    piece: bytes = line.recv(READ_BYTES)
+    if not piece:
+        raise ConnectionResetError
+    return piece
+
+
+def _body() -> bytes:
+    return json.dumps(chat_body(stream=False, model="gpt-4o-mini", question=QUESTION)).encode()
+
+
+def _ms(times: list[float], place: int) -> str:
+    if len(times) < 2:
+        return "-"
+    return f"{quantiles(times, n=100)[place - 1] * 1000:.0f}"
+
+
+if __name__ == "__main__":
+    multiprocessing.set_start_method("spawn")
+    measure()
