@@ -89,9 +89,10 @@ class Plan:
         self._followed = followed
         self._sealing = sealing
         self._diary = diary
+        self._owing = _owing(house)
 
     def jobs(self) -> list[Job]:
-        jobs = _jobs(self._house, self._followed, self._sealing)
+        jobs = _jobs(self._house, self._followed, self._sealing, self._owing)
         self._diary.expect({job.name: job.every_s for job in jobs})
         return [*jobs, Job("diary", NOTE_EVERY_S, self._diary.write)]
 
@@ -108,7 +109,7 @@ class Plan:
         return self.jobs()
 
 
-def _jobs(house: House, followed: Store, sealing: Sealing) -> list[Job]:
+def _jobs(house: House, followed: Store, sealing: Sealing, owing: Owing) -> list[Job]:
     settings = house.settings
     swaps = Swaps(house.ledger, house.mints, house.store, _tidiness(settings))
     recovery = Recovery(
@@ -140,7 +141,7 @@ def _jobs(house: House, followed: Store, sealing: Sealing) -> list[Job]:
         Job("reconciliation", settings.reconcile_interval_s, create_reconciliation(house).run),
         Job("checkpoint", SEAL_EVERY_S, sealing.seal),
         Job("comparison with what was signed", COMPARE_EVERY_S, sealing.compare),
-        Job("liabilities", OWED_EVERY_S, _owing(house).make),
+        Job("liabilities", OWED_EVERY_S, owing.make),
         Job("keys of erased accounts", SWEEP_EVERY_S, DataKeys(house.store).shred),
     ]
     if settings.refund_processing_interval:

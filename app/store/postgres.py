@@ -129,6 +129,10 @@ class PostgresStore(Reads):
         Returns one answer for each. Raises `StoreUnavailableError`, then none is recorded;
         `StoreBusyError` when the server was lost and cannot be asked whether it committed.
         """
+        with self._turn:
+            return self._committed(commands)
+
+    def _committed(self, commands: Sequence[Command]) -> list[Answer]:
         asked: set[UUID] = set()
         for _ in range(ATTEMPTS_MAX):
             decided = Decided()
@@ -318,7 +322,8 @@ class PostgresStore(Reads):
     @contextmanager
     def _translated(self) -> Iterator[None]:
         try:
-            yield
+            with self._turn:
+                yield
         except psycopg.Error as error:
             self._forget_connection()
             raise StoreUnavailableError(f"PostgreSQL: {error}") from error

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from threading import RLock
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from eventsourcing.persistence import PersistenceError
@@ -118,6 +119,8 @@ class Reads(ABC):
         self.mapper = mapper
         self.sheets = {sheet.name: sheet for sheet in sheets}
         self.now = now
+        # One connection writes: what two threads began on it would end with whoever ends first.
+        self._turn = RLock()
         self._left: dict[UUID, AccountRow] = {}
 
     @abstractmethod

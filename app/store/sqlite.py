@@ -20,6 +20,7 @@ from app.store.nostr_tables import SQLITE_NOSTR
 from app.store.reads import Now, Query, Reads, translated, utc_now
 from app.store.seal_tables import LIABILITIES, SQLITE_SEALS
 from app.store.shape import SQLITE_TYPES, GuardTable, Identities, create_table
+from app.store.sqlite_connection import connected
 from app.store.tables import (
     API_KEY,
     BALANCE,
@@ -275,17 +276,18 @@ class SqliteStore(Reads):
         # SQLite's own waiting is a lottery with pauses: ten times worse at the slowest
         # percentile than this queue, which wakes the next writer at once.
         try:
-            db = self._writer or self._connect()
-            fcntl.flock(self._writers_queue(), fcntl.LOCK_EX)
-            try:
-                db.execute("BEGIN IMMEDIATE")
-                yield db
-                if db.in_transaction:
-                    db.execute("COMMIT")
-            finally:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-                fcntl.flock(self._writers_queue(), fcntl.LOCK_UN)
+            with self._turn:
+                db = self._writer or self._connect()
+                fcntl.flock(self._writers_queue(), fcntl.LOCK_EX)
+                try:
+                    db.execute("BEGIN IMMEDIATE")
+                    yield db
+                    if db.in_transaction:
+                        db.execute("COMMIT")
+                finally:
+                    if db.in_transaction:
+                        db.execute("ROLLBACK")
+                    fcntl.flock(self._writers_queue(), fcntl.LOCK_UN)
         except sqlite3.IntegrityError as error:
             raise LedgerBrokenError(str(error)) from error
         except (sqlite3.Error, OSError) as error:
@@ -297,23 +299,8 @@ class SqliteStore(Reads):
         return self._queue
 
     def _connect(self) -> sqlite3.Connection:
-        db = sqlite3.connect(
-            self.path,
-            timeout=BUSY_TIMEOUT_S,
-            isolation_level=None,
-            check_same_thread=False,
-            cached_statements=256,
-        )
-        db.execute("PRAGMA journal_mode = WAL")
-        # NORMAL may roll back money that was acknowledged, when the power fails.
-        db.execute("PRAGMA synchronous = FULL")
-        # Four times the default: a page that many transactions change is copied back from
-        # the write-ahead log once and not again and again (a quarter of a commit's CPU).
-        db.execute("PRAGMA wal_autocheckpoint = 4000")
-        # Without it INSERT OR REPLACE slips past the triggers that keep the log as it is.
-        db.execute("PRAGMA recursive_triggers = ON")
-        self._writer = db
-        return db
+        self._writer = connected(self.path, BUSY_TIMEOUT_S)
+        return self._writer
 
     def _tables(self) -> Iterator[str]:
         for table in GUARD_TABLES:
