@@ -94,7 +94,7 @@ def build(given: Settings, records: Callable[[Store], Record]) -> House:
     models, book = read_prices(settings)
     seed = Seed.from_mnemonic(settings.wallet_seed.get_secret_value())
     ledger = Ledger(records(store), owner=f"process-{uuid4().hex}")
-    way = way_out(settings)
+    way, metrics = way_out(settings), Metrics()
     mints = Mints(
         settings.cashu_mints,
         seed,
@@ -102,6 +102,7 @@ def build(given: Settings, records: Callable[[Store], Record]) -> House:
         timeout_s=settings.mint_timeout_s,
         limits=GateLimits(settings.mint_requests_max, 4 * settings.mint_requests_max),
         session=partial(way.session, settings.mint_timeout_s),
+        count=partial(metrics.count_failure, "mint"),
     )
     batches = open_batches(ledger, mints, seed, store)
     guard = guard_of(settings, way)
@@ -132,7 +133,7 @@ def build(given: Settings, records: Callable[[Store], Record]) -> House:
         keys=_keys(settings, ledger, store, seed),
         book=book,
         models=models,
-        metrics=Metrics(),
+        metrics=metrics,
         way=way,
         guard=guard,
     )

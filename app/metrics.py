@@ -32,6 +32,9 @@ class Metrics:
         self._seconds = self._histogram("request_seconds", "From request to end of answer.")
         self._first = self._histogram("first_chunk_seconds", "From request to first chunk.")
         self._charged = self._counter("charged_msat", "Charged to clients, in msat.")
+        self._failures = self._counter(
+            "gateway_failures", "What mints and providers failed at.", "gateway", "name", "kind"
+        )
         self._payouts = self._counter("owner_payouts", "Payouts to the owner.", "end")
         self._jobs = self._counter("job_runs", "Runs of the back office's jobs.", "job", "end")
         self._job_at = self._gauge("job_last_success_timestamp_seconds", "When it did.", "job")
@@ -57,6 +60,10 @@ class Metrics:
             self._first.labels(line.route).observe(line.first_chunk_ms / 1000)
         if line.charged_msat:
             self._charged.inc(line.charged_msat)
+
+    def count_failure(self, gateway: str, name: str, kind: str) -> None:
+        """Count that a `mint` or a `provider`, as the operator names it, has failed."""
+        self._failures.labels(gateway, name, kind).inc()
 
     def count_payout(self, end: str) -> None:
         """Count what became of a payout to the owner: its status, or why there was none."""

@@ -38,7 +38,15 @@ def create_roster(house: House) -> Roster:
         connections_max=CONNECTIONS_MAX,
         way=house.way,
     )
-    return Roster(house.ledger, house.store, _sealer(house), _own(house), connect, prices)
+    return Roster(
+        house.ledger,
+        house.store,
+        _sealer(house),
+        _own(house),
+        connect,
+        prices,
+        count=partial(house.metrics.count_failure, "provider"),
+    )
 
 
 def create_providers(house: House) -> Providers:

@@ -141,3 +141,17 @@ def test_money_waits_while_the_journal_is_made_anew(store: Store) -> None:
     told = figures(metrics)
     assert told["open", "hold"] == 1
     assert ("money_msat", EARNED) not in told
+
+
+def test_what_mints_and_providers_fail_at_is_counted_by_their_names() -> None:
+    metrics = Metrics()
+
+    metrics.count_failure("mint", "https://mint.example", "silent")
+    metrics.count_failure("provider", "default", "away")
+    metrics.count_failure("provider", "default", "away")
+
+    told = metrics.told().decode()
+    labels = 'gateway="mint",kind="silent",name="https://mint.example"'
+    assert f"tallystick_gateway_failures_total{{{labels}}} 1.0" in told
+    labels = 'gateway="provider",kind="away",name="default"'
+    assert f"tallystick_gateway_failures_total{{{labels}}} 2.0" in told

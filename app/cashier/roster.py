@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from app.cashier.providers import DEFAULT, opened
@@ -61,6 +62,7 @@ class Roster:
         connect: Callable[[str, str], Upstream],
         prices: HousePrices,
         clock: Callable[[], float] = time.monotonic,
+        count: Callable[[str, str], None] = lambda _name, _kind: None,
     ) -> None:
         self._ledger = ledger
         self._books = books
@@ -69,6 +71,7 @@ class Roster:
         self._connect = connect
         self._prices = prices
         self._clock = clock
+        self._count = count
         self._looked_at_s = float("-inf")
         self._versions: list[tuple[Any, ...]] | None = None
         self._routes: tuple[Route, ...] = ()
@@ -157,4 +160,5 @@ class Roster:
         way = self._ways.get(name)
         if way is not None and way.address == address:
             return way
-        return Way(address, self._connect(base_url, api_key), Breaker(name))
+        breaker = Breaker(name, count=partial(self._count, name))
+        return Way(address, self._connect(base_url, api_key), breaker)

@@ -39,8 +39,14 @@ class Breaker:
     fails, the next rest is twice as long. A model whose quota is used up rests by itself.
     """
 
-    def __init__(self, name: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        name: str,
+        clock: Callable[[], float] = time.monotonic,
+        count: Callable[[str], None] = lambda _kind: None,
+    ) -> None:
         self._name = name
+        self._count = count
         self._clock = clock
         self._failures = 0
         self._is_open = False
@@ -80,6 +86,7 @@ class Breaker:
 
     def failed(self, *, is_away: bool) -> None:
         """Say that it did not; `is_away` if it would serve nobody just now."""
+        self._count("away" if is_away else "failed")
         self._failures += 1
         if not self._is_open and self._failures < FAILURES_MAX:
             return
@@ -99,6 +106,7 @@ class Breaker:
         """
         rest_s = min(max(retry_after_s, 0.0), RETRY_AFTER_MAX_S)
         self._models[model] = self._clock() + rest_s
+        self._count("exhausted")
         fields = {"provider": self._name, "model": model, "rest_s": rest_s}
         logger.info("model rests", extra={"fields": fields})
 

@@ -137,3 +137,15 @@ def test_nobody_is_left_alone_for_a_senseless_time(
     bench.breaker.exhausted(MODEL, said_s)
 
     assert bench.breaker.rest_s(MODEL) == rest_s
+
+
+def test_each_failure_is_counted_by_what_it_was() -> None:
+    counted: list[str] = []
+    breaker = Breaker("main", count=counted.append)
+
+    breaker.failed(is_away=True)
+    breaker.failed(is_away=False)
+    breaker.exhausted("gpt-x", 1.0)
+    breaker.succeeded()
+
+    assert counted == ["away", "failed", "exhausted"]

@@ -156,6 +156,17 @@ def test_a_mint_that_says_429_is_left_alone_for_as_long_as_it_says(
     ask(gate)
 
 
+def test_silence_and_429_are_counted_and_answers_are_not(clock: Clock) -> None:
+    counted: list[str] = []
+    gate = Gate("mint.example", LIMITS, clock, counted.append)
+
+    fail(gate)
+    ask(gate)
+    fail(gate, failure=MintLimitError("429", retry_after_s=1.0))
+
+    assert counted == ["silent", "limited"]
+
+
 def test_only_so_many_go_through_at_once(gate: Gate) -> None:
     with gate.turn(), gate.turn(), pytest.raises(MintBusyError):
         ask(gate)

@@ -56,8 +56,10 @@ class Gate:
         host: str,
         limits: GateLimits | None = None,
         clock: Callable[[], float] = time.monotonic,
+        count: Callable[[str], None] = lambda _kind: None,
     ) -> None:
         self._host = host
+        self._count = count
         self._limits = limits or GateLimits()
         self._clock = clock
         self._slots = Semaphore(self._limits.at_once_max)
@@ -130,11 +132,14 @@ class Gate:
 
     def _limited(self, retry_after_s: float | None) -> None:
         pause_s = self._limits.limited_pause_s if retry_after_s is None else retry_after_s
+        self._count("limited")
         with self._lock:
             self._failures = 0
             self._limited_until_s = self._clock() + min(pause_s, PAUSE_MAX_S)
 
     def _ended(self, *, is_answer: bool) -> None:
+        if not is_answer:
+            self._count("silent")
         with self._lock:
             self._failures = 0 if is_answer else self._failures + 1
             if self._is_tripped:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import requests
@@ -39,6 +40,7 @@ class Mints:
         limits: GateLimits | None = None,
         session: Callable[[], requests.Session] = requests.Session,
         clock: Callable[[], float] = time.monotonic,
+        count: Callable[[str, str], None] = lambda _url, _kind: None,
     ) -> None:
         owners = KeysetOwners()
         self._wallets: dict[str, Wallet] = {}
@@ -49,7 +51,7 @@ class Mints:
                 connect_timeout_s=connect_timeout_s,
                 read_timeout_s=timeout_s,
                 answer_bytes_max=ANSWER_BYTES_MAX,
-                gate=Gate(url, limits, clock),
+                gate=Gate(url, limits, clock, partial(count, url)),
             )
             keysets = KeysetBook(client, owners, clock=clock)
             self._wallets[client.url] = Wallet(client, keysets, seed)
