@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from domain.posting import postings
-from projections.daily import CLIENTS, DAILY, NO_CLIENT, WHOLES, names
+from projections.daily import CLIENTS, DAILY, NAMES, WHOLES, names
 from projections.journal import JOURNAL
 from projections.moments import DAYS_END, day_of, start_of_day
 from projections.moments import moment as read_moment
@@ -170,15 +170,15 @@ def read_totals(source: Source) -> dict[str, int]:
     there are, as many rows are read. Raises `NotToldError`.
     """
     head = source.head()
-    sums = "SELECT account, SUM(in_msat - out_msat) FROM daily"
-    marks = ", ".join("?" * len(CLIENTS))
     balances: dict[str, int] = defaultdict(int)
     with source.snapshot() as query:
         upto = told_upto(query)
+        wanted = [*CLIENTS, *(name for (name,) in query(NAMES))]
+        marks = ", ".join("?" * len(wanted))
         for account, amount in query(
-            f"{sums} WHERE {NO_CLIENT} GROUP BY account UNION ALL"
-            f" {sums} WHERE account IN ({marks}) GROUP BY account",
-            CLIENTS,
+            "SELECT account, SUM(in_msat - out_msat) FROM daily"  # noqa: S608
+            f" WHERE account IN ({marks}) GROUP BY account",
+            wanted,
         ):
             balances[account] += int(amount)
     for page in source.log(upto, max(head, upto)):

@@ -18,6 +18,16 @@ WHOLES = (*CLIENTS, "mint:*")
 """The kinds of account that there are many of: each has lines of its own, for all of them."""
 NO_CLIENT = "substr(account, 1, 7) <> 'client:'"
 """Which lines are of no client, in SQL: few of very many, found by an index of their own."""
+NAMES = (
+    "WITH RECURSIVE found (name) AS ("  # noqa: S608
+    f"SELECT MIN(account) FROM daily WHERE {NO_CLIENT} UNION ALL"
+    f" SELECT (SELECT MIN(account) FROM daily WHERE {NO_CLIENT} AND account > name)"
+    " FROM found WHERE name IS NOT NULL) SELECT name FROM found WHERE name IS NOT NULL"
+)
+"""Asks for the names of all accounts that are no client's, from one to the next of them.
+
+PostgreSQL reads the whole table for what SELECT DISTINCT says of the same.
+"""
 
 
 def names(account: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from domain.guards import FREE, INVOICE, ISSUED, OUT, RESERVED
 from domain.msat import MSAT_PER_UNIT
 from domain.posting import EARNED, postings
 from projections.chart import BY_SIDE, balance_msat, told_upto
-from projections.daily import NO_CLIENT
+from projections.daily import NAMES
 from projections.moments import day_of, start_of_day
 from projections.statement import uuid_of
 from projections.usage import HOUSE, read_usage
@@ -114,12 +114,7 @@ def balances(query: Query, log: Log, moment: datetime | None = None) -> Balances
     `NotToldError`.
     """
     upto, head = told_upto(query), log.head(query)
-    names = {
-        name
-        for (name,) in query(
-            f"SELECT DISTINCT account FROM daily WHERE {NO_CLIENT}"  # noqa: S608
-        )
-    }
+    names = {name for (name,) in query(NAMES)}
     found: dict[str, int] = defaultdict(int)
     whole = None if moment is None else start_of_day(moment)
     for name in names | set(SUMMED):
