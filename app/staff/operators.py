@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from uuid import UUID, uuid4
 
 from app.staff.errors import OperatorThereError, PasswordError, UnknownOperatorError
 from app.staff.passwords import LENGTH_MAX, LENGTH_MIN, Hasher
+from domain.errors import OperatorChangedError
 from domain.operators import NoteAct, RemoveOperator, SetOperator, SignOutOperator
 from domain.rights import FIRST, NAME, SCOPES, OperatorRow, in_order
 
@@ -83,9 +85,9 @@ class Operators:
         if not self._hasher.is_right(kept, attempt[:LENGTH_MAX]):
             return None
         if row is None:
-            self._ledger.change_operator(
-                SetOperator(uuid4(), 0, name, SETTINGS, SCOPES, password_id=None)
-            )
+            # Another process may have met them at the same moment.
+            with suppress(OperatorChangedError):
+                self._set(uuid4(), 0, name, SETTINGS, SCOPES, None)
         return self.known(name)
 
     def add(self, name: str, password: str, scopes: Iterable[str], who: str) -> None:

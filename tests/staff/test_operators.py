@@ -12,6 +12,7 @@ from domain.rights import SCOPES
 from tests.staff.desk import QUICK_KIB, events_in, operators_of
 
 if TYPE_CHECKING:
+    from domain.rights import OperatorRow
     from tests.store.places import Store
 
 PASSWORD, OTHER = "correct horse battery", "a password of the settings"
@@ -91,6 +92,28 @@ def test_the_operator_of_the_settings_is_recorded_when_they_come(store: Store) -
     assert isinstance(event, OperatorSet)
     assert (event.name, event.who, event.scopes) == ("admin", "settings", SCOPES)
     assert operators_of(store).with_password("admin", OTHER) is None
+
+
+def test_two_processes_that_meet_the_first_operator_at_once_record_one(store: Store) -> None:
+    class Late:
+        """Books that are read just before somebody else writes, once."""
+
+        def __init__(self) -> None:
+            self.first = True
+
+        def operators(self) -> dict[str, OperatorRow]:
+            found = {} if self.first else store.operators()
+            self.first = False
+            return found
+
+    operators_of(store, OTHER).with_password("admin", OTHER)
+    late = operators_of(store, OTHER)
+    late._books = Late()
+
+    found = late.with_password("admin", OTHER)
+
+    assert found is not None
+    assert len(events_in(store)) == 1
 
 
 def test_who_is_removed_is_known_no_more(store: Store) -> None:
