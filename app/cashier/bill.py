@@ -182,14 +182,15 @@ class Bill:
         if usage is None:
             return self._charge_without_usage(delivered_characters)
         usage = self._completed(usage)
-        asked = replace(usage, markup=self.route.markup)
         if usage.upstream_usd and self.route.markup and self.rate is not None:
+            asked = replace(usage, markup=self.route.markup)
             cost = self._quote.tariff.cost(asked)
             # More than an honest upstream could ask is not believed: the list decides.
             if cost.total <= self._quote.tariff.ceiling(self._bounds):
                 self._end(cost, asked)
                 return cost
-        usage = replace(usage, upstream_usd="")
+        if usage.upstream_usd:
+            usage = replace(usage, upstream_usd="")
         cost = self._quote.tariff.cost(usage)
         self._end(cost, usage)
         return cost

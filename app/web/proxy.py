@@ -150,7 +150,7 @@ class Proxy:
         if name is not None:
             current_visit().request_id = hold_of_request(spender.id, name)
         wish = wish or asked(path, self._bodies)
-        call = replace(call_of(path, wish, spender.account_id), key_id=spender.key_id)
+        call = call_of(path, wish, spender.account_id, spender.key_id)
         self._rates.weigh(call.document, call.prompt_bytes)
         served = self._repeats.serve(call, key) if name is None else self._tried(call, name)
         return handed_on(served, current_visit())
@@ -218,8 +218,10 @@ def named(call: Call, request_id: UUID, name: str) -> Call:
     return replace(call, request_id=request_id, named=True, request_hash=mark)
 
 
-def call_of(path: str, request_asked: Asked, account_id: UUID) -> Call:
-    """Return the call that the current request is, at the cost of `account_id`."""
+def call_of(
+    path: str, request_asked: Asked, account_id: UUID, key_id: UUID | None = None
+) -> Call:
+    """Return the call that the current request is, asked by a key at an account's cost."""
     document, form = request_asked.document, request_asked.form
     visit = current_visit()
     found = ((name, visit.header(name)) for name in REQUEST_HEADERS)
@@ -238,6 +240,7 @@ def call_of(path: str, request_asked: Asked, account_id: UUID) -> Call:
         form=form,
         used=visit.use,
         waiting=visit.environ[PACE].waiting if PACE in visit.environ else nullcontext,
+        key_id=key_id,
     )
 
 

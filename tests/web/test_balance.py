@@ -6,6 +6,7 @@ import pytest
 
 from app.gateways.mint.tokens import decode
 from tests.doubles.mint import FakeMint, Fault
+from tests.doubles.upstream import Behaviour
 from tests.web.conftest import COST_MSAT, bearer
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ def test_a_wallet_tells_its_balance_and_echoes_its_key(
 
 def test_a_balance_is_net_of_what_running_requests_hold(house: House) -> None:
     key = house.key()
+    house.upstream.behave(Behaviour(chunk_delay_s=0.05))
     answer = house.ask(key, stream=True, max_tokens=50)
 
     during = house.wallet(key)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from domain.identity import account_of_key
 from domain.key import Changes
+from tests.doubles.upstream import Behaviour
 from tests.web.conftest import CHILD_KEY_COST_MSAT, COST_MSAT, MODELS, bearer
 from tests.web.holders import (
     FUNDED_MSAT,
@@ -229,6 +230,7 @@ def test_two_children_name_their_requests_without_knowing_of_each_other(house: H
 def test_fifty_at_once_on_a_limit_for_ten_are_ten(house: House) -> None:
     """M18: a limit is decided with the hold, and not before it."""
     key = house.key()
+    house.upstream.behave(Behaviour(chunk_delay_s=0.02))
     # Whatever else is asked, a request of 100 tokens is held at so much.
     probe = house.ask(key, stream=True, max_tokens=100)
     held = house.info(key)["reserved"]
