@@ -263,6 +263,10 @@ class UpstreamAnswer:
                 self._answer.skip()
             self._let_go()
 
+    def __del__(self) -> None:
+        # Whoever forgets to close it must not keep its connection from all others.
+        self._let_go()
+
     def _let_go(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:

@@ -117,6 +117,8 @@ class FusedUpstream(Upstream):
 class _FusedAnswer(UpstreamAnswer):
     def __init__(self, answer: UpstreamAnswer, fuse: Fuse) -> None:
         super().__init__(answer._answer, answer._keeper)
+        # It is this one's to give back.
+        answer._connection = None
         self._fuse = fuse
 
     def read_some(self) -> bytes:
