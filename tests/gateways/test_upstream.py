@@ -349,18 +349,6 @@ def test_closing_early_tells_the_upstream_to_stop(
     assert double.cut_streams == 1
 
 
-def test_an_answer_that_is_forgotten_keeps_its_connection_from_nobody(
-    double: UpstreamDouble,
-) -> None:
-    upstream = door_to(double.base_url, connections_max=1)
-    forgotten = upstream.post("/chat/completions", chat(stream=True), {})
-
-    del forgotten
-
-    assert ask(upstream)
-    upstream.close()
-
-
 def test_a_connection_read_to_its_end_serves_again(double: UpstreamDouble) -> None:
     upstream = door_to(double.base_url, connections_max=1)
 

@@ -262,7 +262,7 @@ def test_a_stream_is_charged_once_or_not_at_all_on_postgresql(
 @pytest.mark.parametrize(
     ("place", "count", "charged_msat"),
     [
-        pytest.param(UPSTREAM_DATA, 6, 0, id="while it is read on for the usage"),
+        pytest.param(UPSTREAM_DATA, 2, 0, id="while it is read on for the usage"),
         pytest.param(before("Charge"), 1, 0, id="before the charge is recorded"),
         pytest.param(after("Charge"), 1, COST_MSAT, id="after the charge is recorded"),
     ],
@@ -308,12 +308,12 @@ def assert_chat_survives(errand: Errand, charged_msat: int, kill: Kill, house: H
             Errand("refund", after("swap")), after("Issue"), id="of a refund, after its end"
         ),
         pytest.param(
-            Errand("chat", UPSTREAM_DATA, 4, stream=True),
+            Errand("chat", UPSTREAM_DATA, 1, stream=True),
             before("Release"),
             id="of a hold, before its end",
         ),
         pytest.param(
-            Errand("chat", UPSTREAM_DATA, 4, stream=True),
+            Errand("chat", UPSTREAM_DATA, 1, stream=True),
             after("Release"),
             id="of a hold, after its end",
         ),
