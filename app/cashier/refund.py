@@ -107,18 +107,19 @@ class Refunds:
     def refund(self, account_id: UUID, amount: Msat | None = None) -> Refund:
         """Return a token for all that is available to an account, or for `amount`.
 
-        A refund that was begun before is finished first; when nothing is left, the newest
-        token that its owner has not collected is returned again, so that one lost on the
-        way is not lost. Raises `UnknownAccountError`, `NothingToRefundError`,
-        `PurseShortError`, `RefundPendingError`.
+        A refund that was begun before is finished first; when nothing is left, or nothing
+        to make a token of, the newest that its owner has not collected is returned again, so
+        that one lost on the way is not lost. Raises `UnknownAccountError`,
+        `NothingToRefundError`, `PurseShortError`, `RefundPendingError`.
         """
         with self._turns.at(account_id):
             entry = self._begun(account_id)
             if entry is None:
                 try:
                     entry = self._started(account_id, amount)
-                except NothingToRefundError:
-                    # Another process may have begun a refund of all there was just now.
+                except (NothingToRefundError, PurseShortError):
+                    # Another process may have begun a refund of all there was just now; and
+                    # what was made before is its owner's, however short the purse is now.
                     entry = self._begun(account_id) or self._uncollected(account_id)
                     if entry is None:
                         if not self._swept(account_id):

@@ -62,6 +62,21 @@ def test_a_locked_token_is_credited_without_asking_its_mint(
     mint.come_back()
 
 
+def test_a_token_lost_on_its_way_is_told_again_while_the_purse_is_short(
+    house: House, mint: MoodyMint
+) -> None:
+    house.deposit(fund(house, mint, 100))
+    lost = house.refunds.refund(ALICE)
+    house.refunds.refund(BOB)
+    house.deposit(fund(house, mint, 64))
+    mint.fault(SWAP, Fault.SERVER_ERROR, times=20)
+
+    again = house.refunds.refund(ALICE)
+
+    assert again.token == lost.token
+    assert house.available_msat() == 63_000
+
+
 def test_it_is_swapped_later_together_with_others(house: House, mint: MoodyMint) -> None:
     tokens = [fund(house, mint, sat) for sat in (100, 7, 64)]
     for token in tokens:

@@ -210,6 +210,16 @@ def test_inputs_come_back_less_the_fee_that_the_mint_really_takes() -> None:
     ]
 
 
+def test_what_is_given_up_says_what_the_mint_is_to_keep() -> None:
+    begun = started()
+    command = AbandonPayout(PAYOUT_ID, 1, payment_of(begun), KEYSET, "unpaid", fee=3)
+
+    event = made(command, fold(*HISTORY, begun), begun).event
+
+    assert isinstance(event, PayoutAbandoned)
+    assert event.fee == 3
+
+
 def test_inputs_are_not_taken_back_for_more_than_was_taken() -> None:
     begun = started()
     payment = payment_of(begun)

@@ -59,13 +59,34 @@ def assert_sound(house: House) -> Told:
     ours = {key: row.amount * MSAT_OF_UNIT[row.unit] for key, row in kept.proofs.rows.items()}
     assert head == store.head()
     assert {row.state for row in kept.proofs.rows.values()} <= {FREE, OUT}
-    assert _spendable_msat(house, told) == ours
+    there = _spendable_msat(house, told)
+    assert there == ours, _difference(house, told, there, ours)
 
     gone_msat = told.fees_msat + told.collected_msat + told.paid_msat
     assert sum(ours.values()) == told.faces_msat - gone_msat
     of_the_house_msat = sum(told.books.balances_msat[name] for name in OF_THE_HOUSE)
     assert sum(ours.values()) == told.books.owed_msat() + of_the_house_msat
     return told
+
+
+def _difference(
+    house: House, told: Told, there: dict[ProofKey, int], ours: dict[ProofKey, int]
+) -> str:
+    """Tell of each proof that only one side has which movements are about it."""
+    lines = []
+    for key in there.keys() ^ ours.keys():
+        side = "the mint" if key in there else "the books"
+        rows = house.store.proofs([key])
+        of = [
+            f"{entry.stream} {entry.version} {entry.event.TOPIC}"
+            for page in house.store.log()
+            for _, entry in page
+            if (planned := _planned(entry.event)) is not None
+            and planned[2].keyset_id == key.keyset_id
+            and 0 <= key.counter - planned[2].counter_from < len(planned[2].amounts)
+        ]
+        lines.append(f"only {side} has {key}: {rows}, planned by {of}")
+    return "\n".join(lines)
 
 
 def assert_nothing_is_left_to_do(house: House) -> None:

@@ -167,12 +167,16 @@ def assert_all_is_explained(house: House, regulars: list[Regular]) -> None:
 
 
 def settle(house: House) -> None:
-    """Recover until nothing is open but what waits to be collected."""
+    """Recover until nothing is open but what waits to be collected, and nothing is news.
+
+    A mint that is slow to answer is left alone for the rest of a round.
+    """
     until_s = time.monotonic() + ENDS_S
     while time.monotonic() < until_s:
+        head = house.store.head()
         house.recover()
         kinds = {row.kind for _, row in house.store.open_movements()}
-        if kinds <= {"issued"}:
+        if kinds <= {"issued"} and house.store.head() == head:
             return
         time.sleep(0.5)
 
