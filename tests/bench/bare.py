@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-PORT = int(os.environ["MOCK_PORT"])
+PORT = int(os.environ.get("MOCK_PORT", "0"))
 READ_BYTES = 65_536
 IDLE: list[HTTPConnection] = []
 

@@ -11,7 +11,7 @@ import requests
 from flask import Flask, Response, request
 from requests.adapters import HTTPAdapter
 
-URL = f"http://127.0.0.1:{os.environ['MOCK_PORT']}/v1/chat/completions"
+URL = f"http://127.0.0.1:{os.environ.get('MOCK_PORT', '0')}/v1/chat/completions"
 SESSION = requests.Session()
 SESSION.mount("http://", HTTPAdapter(pool_maxsize=2000))
 TIMEOUT_S = 60.0

@@ -39,7 +39,13 @@ def test_no_piece_is_larger_than_was_asked_for() -> None:
     assert {len(piece) for piece in iter(unpacking.take, b"")} == {64, 100_000 % 64}
 
 
-@pytest.mark.parametrize("packed", [b"not packed", gzip.compress(TEXT)[:14] + b"x" * 50])
+@pytest.mark.parametrize(
+    "packed",
+    [
+        pytest.param(b"not packed", id="not packed"),
+        pytest.param(gzip.compress(TEXT)[:14] + b"x" * 50, id="packed, then not"),
+    ],
+)
 def test_what_is_damaged_is_told(packed: bytes) -> None:
     with pytest.raises(UnpackError):
         unpacked(packed)
