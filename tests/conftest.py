@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import pytest
@@ -35,6 +36,15 @@ def postgres_url() -> Iterator[str]:
     """A database of this session's own, where a PostgreSQL answers."""
     with own_database(postgres_server()) as url:
         yield url
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_were() -> Iterator[None]:
+    """Commands decide what their process logs; here they share one with the other tests."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    root.setLevel(level)
 
 
 @pytest.fixture

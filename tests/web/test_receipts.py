@@ -57,6 +57,7 @@ def test_whoever_paid_gets_a_receipt_that_anybody_can_verify(house: House) -> No
 
 def test_the_receipt_of_a_stream_is_there_when_it_has_ended(house: House) -> None:
     key = house.key()
+    house.upstream.behave(Behaviour(chunk_delay_s=0.05))
     streamed = house.ask(key, stream=True)
     request_id = streamed.headers["x-request-id"]
 
