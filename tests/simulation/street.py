@@ -35,6 +35,7 @@ class Street:
         self.watch = Watch(world)
         self._houses: list[SimHouse] = []
         self._count = 0
+        self._is_over = False
         for _ in range(WORKERS):
             self._open(is_office=False)
         self._office = self._open(is_office=True)
@@ -69,6 +70,7 @@ class Street:
 
     def finish(self) -> None:
         """Kill everybody, and let one back office do all that is left to be done."""
+        self._is_over = True
         for house in self._alive:
             self.stage.kill(house.process)
         self.world.ours.settle(paid=True)
@@ -109,8 +111,13 @@ class Street:
         self.stage.later(
             self.stage.chance.uniform(*AWAY_S),
             "opens again",
-            lambda: self._open(is_office=is_office),
+            lambda: self._open_again(is_office=is_office),
         )
+
+    def _open_again(self, *, is_office: bool) -> None:
+        # Who opened for the last of all would work on through the days it waits for.
+        if not self._is_over:
+            self._open(is_office=is_office)
 
     def _work(self, office: SimHouse) -> None:
         jobs, chance = office.jobs(), self.stage.chance
