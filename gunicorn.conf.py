@@ -12,6 +12,7 @@ from prometheus_client.multiprocess import mark_process_dead
 from app.environment import SettingsError, load_settings
 from app.logs import log_config
 from app.metrics import SHARED
+from app.store.errors import StoreUnavailableError
 from app.web.line import Patience
 from app.web.worker import PatientWorker
 
@@ -52,6 +53,8 @@ class Worker(PatientWorker):
     requests_max = settings.requests_max
     late_s = settings.late_max_ms / 1000
     bodies_bytes_max = settings.bodies_bytes_max
+    # A worker that is started while the database is away waits for it.
+    outages = (StoreUnavailableError,)
 
 
 worker_class = Worker

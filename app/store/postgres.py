@@ -56,6 +56,9 @@ if TYPE_CHECKING:
     from projections.sheet import Sheet
 
 ATTEMPTS_MAX = 5
+READERS_MAX = 4
+"""How many connections one store reads by at most; one more writes."""
+READER_IDLE_S = 30.0
 SCHEMA_LOCK = LOG_LOCK + 1
 
 
@@ -79,8 +82,11 @@ class PostgresStore(Reads):
             pool_size=1,
             # Else each pooled connection that a restarted server dropped fails one reader.
             pre_ping=True,
-            max_overflow=7,
+            max_overflow=READERS_MAX - 1,
         )
+        # A server takes 100 in all if nobody tells it otherwise: what a crowd has opened goes
+        # with it.
+        self._datastore.pool.max_idle = READER_IDLE_S
         # The rest of what the URL says, which the library has no parameters for.
         self._datastore.pool.kwargs = {**self._info, "row_factory": dict_row}
         super().__init__(

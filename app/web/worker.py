@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import sys
+import time
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+BOOT_PAUSE_S = 2.0
+
 
 class PatientWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no types
     """Gives each connection a `Line`, and takes on no more than it can carry.
@@ -32,12 +36,14 @@ class PatientWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
     that has been idle for longest makes room, else the new one is told to come back.
     `requests_max` are answered at once, and no more while each turn of theirs takes longer
     than `late_s` (`Pace`). What is refused has reached no application.
+    One that cannot start for an error in `outages` ends, and gunicorn starts the next.
     """
 
     patience: ClassVar[Patience]
     connections_max: ClassVar[int]
     requests_max: ClassVar[int]
     late_s: ClassVar[float]
+    outages: ClassVar[tuple[type[Exception], ...]] = ()
     wsgi: Any
     bodies_bytes_max: ClassVar[int]
 
@@ -58,7 +64,13 @@ class PatientWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
                 line.end_idle()
 
     def load_wsgi(self) -> None:
-        super().load_wsgi()
+        try:
+            super().load_wsgi()
+        except self.outages as error:
+            # For any other end than this one gunicorn would end the whole service.
+            logger.error("cannot start yet: %s", error)  # noqa: TRY400  (an outage, no fault)
+            time.sleep(BOOT_PAUSE_S)
+            sys.exit(1)
         application, found = self.wsgi, {PACE: self._pace}
 
         def paced(environ: dict[str, Any], start_response: Any) -> Any:

@@ -102,24 +102,24 @@ class Single:
 
     def __init__(self) -> None:
         self._directory = _places("one")
-        self._server = Server(self._directory / "one")
-        self.url = self._server.url
+        self.server = Server(self._directory / "one")
+        self.url = self.server.url
 
     def __enter__(self) -> Self:
         try:
-            self._server.make()
-            self._server.start()
+            self.server.make()
+            self.server.start()
         except BaseException:
             self.__exit__()
             raise
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._server.kill()
+        self.server.kill()
         shutil.rmtree(self._directory)
 
     def pids(self) -> list[int]:
-        return self._server.pids()
+        return self.server.pids()
 
 
 class Pair:

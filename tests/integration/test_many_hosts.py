@@ -14,7 +14,7 @@ import requests
 from tests.doubles.recipient import RecipientServer
 from tests.integration.chaos import Customer
 from tests.integration.client import Client, open_account
-from tests.integration.cluster import Pair
+from tests.integration.cluster import Pair, Single
 from tests.integration.house import build, new_address
 from tests.integration.service import Service
 from tests.integration.soundness import assert_nothing_is_left_to_do, assert_sound
@@ -83,6 +83,26 @@ def test_when_a_host_dies_another_takes_over_what_it_had(
         assert_nothing_is_left_to_do(house)
     finally:
         house.close()
+
+
+def test_workers_that_die_while_the_database_is_away_come_back_with_it(
+    mint: RealMint, upstream: UpstreamDouble, tmp_path: Path
+) -> None:
+    with Single() as one:
+        address = new_address(one.url, mint.url, upstream.base_url)
+        with Service(address, tmp_path / "host", {}) as service:
+            client = open_account(service.base_url, mint.fund(1_000))
+            before = service.worker_pids()
+
+            one.server.kill()
+            for place in range(len(before)):
+                service.kill_worker(place)
+            wait_for("workers in vain", lambda: service.log.count("cannot start yet") > 1)
+            one.server.start()
+            service.wait_until_whole()
+
+            assert not {*before} & {*service.worker_pids()}
+            assert client.chat().status == requests.codes.ok
 
 
 def leave_unread(client: Client) -> None:

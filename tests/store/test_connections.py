@@ -1,0 +1,43 @@
+"""How many connections a store takes: a server has few, and they are for everybody."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import TYPE_CHECKING
+
+import pytest
+
+from app.store.postgres import READERS_MAX
+from tests.domain.given import ALICE
+from tests.store.work import fund, ledger_on
+
+if TYPE_CHECKING:
+    from tests.store.places import Place
+
+pytestmark = pytest.mark.postgres
+
+CROWD = 3 * READERS_MAX
+PATIENCE_S = 30.0
+OPEN = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    " AND pid <> pg_backend_pid()"
+)
+
+
+def test_a_crowd_of_readers_shares_few_connections(postgres_place: Place) -> None:
+    store = postgres_place.open()
+    fund(ledger_on(store), ALICE, 10)
+    together = Barrier(CROWD)
+
+    def read() -> int:
+        together.wait(PATIENCE_S)
+        with store.snapshot() as query:
+            # Long enough for all the others to want a connection too.
+            query("SELECT pg_sleep(0.05)")
+            return int(query(OPEN)[0][0])
+
+    with ThreadPoolExecutor(CROWD) as threads:
+        seen = list(threads.map(lambda _: read(), range(CROWD)))
+
+    assert 1 < max(seen) <= READERS_MAX + 1
