@@ -18,7 +18,7 @@ from domain.errors import LedgerError, PricingError
 from domain.exact import exact
 from domain.price_list import from_models_json
 from projections.chain import Stored
-from projections.chart import NotToldError, read_chart
+from projections.chart import NotToldError, read_chart, read_rate
 from projections.export import tables
 from projections.export.beancount import beancount
 from projections.export.csv import journal_csv, table
@@ -70,17 +70,21 @@ def balance(database_url: str, as_of: str | None, account: str | None, layout: s
     """Show what every account stands at, now or as of any moment.
 
     Debits are what the house has or has lost, credits what it owes or has earned; over all
-    accounts both have the same total. Works while the service runs, and changes nothing.
+    accounts both have the same total. Dollars are at the newest rate the house had observed
+    just then, to the eighth decimal; there are none before the first. Works while the service
+    runs, and changes nothing.
     """
+    at = _moment(as_of) if as_of else None
     with _reading(database_url) as store:
-        upto, balances = read_chart(store, _moment(as_of) if as_of else None)
+        upto, balances = read_chart(store, at)
+        btc_usd = read_rate(store, at, upto)
     if account is not None:
         balances = {name: balances.get(name, 0) for name in accounts_of(account)}
     click.echo(f"up to position {upto} of the log", err=True)
     writers: dict[str, Callable[[], Iterator[str]]] = {
-        "text": lambda: tables.chart_text(balances),
-        "csv": lambda: tables.chart_csv(balances),
-        "json": lambda: tables.chart_json(balances, upto),
+        "text": lambda: tables.chart_text(balances, btc_usd),
+        "csv": lambda: tables.chart_csv(balances, btc_usd),
+        "json": lambda: tables.chart_json(balances, upto, btc_usd),
     }
     sys.stdout.writelines(writers[layout]())
 
@@ -97,21 +101,23 @@ def statement(
     """Show the opening, every line and the closing of ACCOUNT.
 
     ACCOUNT is a name as `balance` shows it, or a client's id, which shows what is available
-    beside what is held. Works while the service runs, and changes nothing.
+    beside what is held. Dollars are at the rate of each event: the one it was priced at, else
+    the newest observed until then, to the eighth decimal. Works while the service runs, and
+    changes nothing.
     """
     accounts = accounts_of(account)
     with _reading(database_url) as store:
         told = Statement(store, accounts, _period(begin, end))
         click.echo(f"up to position {told.upto} of the log", err=True)
-        opening, lines = told.opening_msat, told.lines()
+        opening, lines, closes = told.opening, told.lines(), told.closing_btc_usd
         first = next(lines, None)
-        if first is None and not any(opening):
+        if first is None and not any(opening.msat):
             click.echo(f"nothing touched {account!r} until then", err=True)
         lines = chain(() if first is None else (first,), lines)
         writers: dict[str, Callable[[], Iterator[str]]] = {
-            "text": lambda: tables.statement_text(accounts, opening, lines),
-            "csv": lambda: tables.statement_csv(accounts, opening, lines),
-            "json": lambda: tables.statement_json(accounts, opening, lines, told.upto),
+            "text": lambda: tables.statement_text(accounts, opening, lines, closes),
+            "csv": lambda: tables.statement_csv(accounts, opening, lines, closes),
+            "json": lambda: tables.statement_json(accounts, opening, lines, closes, told.upto),
         }
         sys.stdout.writelines(writers[layout]())
 

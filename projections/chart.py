@@ -12,6 +12,7 @@ from projections.daily import CLIENTS, DAILY, NAMES, WHOLES, names
 from projections.journal import JOURNAL
 from projections.moments import DAYS_END, day_of, start_of_day
 from projections.moments import moment as read_moment
+from projections.rates import RATES, observed_in, rate_before
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -48,17 +49,17 @@ class Source(Protocol):
 
 
 def told_upto(query: Query) -> int:
-    """Return the position up to which the journal and the daily sums tell the log.
+    """Return the position up to which the journal, the rates and the daily sums tell the log.
 
     Raises `NotToldError` while one of them is made anew.
     """
-    names = (JOURNAL.name, DAILY.name)
+    names = (JOURNAL.name, RATES.name, DAILY.name)
     found: dict[str, int] = dict(
-        query("SELECT name, position FROM follower WHERE name IN (?, ?)", names)
+        query("SELECT name, position FROM follower WHERE name IN (?, ?, ?)", names)
     )
-    journal, daily = (found.get(name, 0) for name in names)
+    journal, rates, daily = (found.get(name, 0) for name in names)
     # A day's sums cannot be cut at a position, so that it is theirs that counts.
-    if journal < daily:
+    if journal < daily or rates < daily:
         raise NotToldError
     return daily
 
@@ -161,6 +162,21 @@ def read_chart(source: Source, moment: datetime | None) -> tuple[int, dict[str, 
                     balances[arrow.source] -= arrow.amount_msat
                     balances[arrow.destination] += arrow.amount_msat
     return max(head, upto), {name: msat for name, msat in sorted(balances.items()) if msat}
+
+
+def read_rate(source: Source, moment: datetime | None, position: int) -> str:
+    """Return the newest rate observed before `moment`, in the log up to `position`.
+
+    Empty if there was none yet. Raises `NotToldError`.
+    """
+    with source.snapshot() as query:
+        upto = min(told_upto(query), position)
+        rate = rate_before(query, moment, upto)
+    for page in source.log(upto, position):
+        for _, entry in page:
+            if moment is None or entry.event.at < moment:
+                rate = observed_in(entry.event) or rate
+    return rate
 
 
 def read_totals(source: Source) -> dict[str, int]:

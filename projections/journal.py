@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from domain.posting import postings
+from projections.rates import named_in
 from projections.sheet import Line, Sheet
 
 if TYPE_CHECKING:
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
 def lines(position: int, entry: Entry) -> Sequence[Line]:
     """Return the journal's lines for the entry at `position`, in the order of the columns."""
     stream, _, event = entry
+    btc_usd = named_in(event)
     return [
-        (position, line, event.at, stream, event.TOPIC, source, destination, amount_msat)
-        for line, (source, destination, amount_msat) in enumerate(postings(event))
+        (position, line, event.at, stream, event.TOPIC, *arrow, btc_usd)
+        for line, arrow in enumerate(postings(event))
     ]
 
 
@@ -33,6 +35,7 @@ JOURNAL = Sheet(
         ("source", "text"),
         ("destination", "text"),
         ("amount_msat", "int"),
+        ("btc_usd", "text"),
     ),
     key_count=2,
     indexes=(

@@ -9,10 +9,11 @@ from projections.dead import DEAD
 from projections.found import FOUND
 from projections.invoices import INVOICES
 from projections.journal import JOURNAL
+from projections.rates import RATES
 from projections.usage import USAGE
 
 if TYPE_CHECKING:
     from projections.sheet import Sheet
 
-# A day's sums point into the journal, so the journal goes first.
-SHEETS: tuple[Sheet, ...] = (JOURNAL, DAILY, USAGE, INVOICES, FOUND, DEAD)
+# A day's sums point into the journal, so the journal goes first, and its lines to rates.
+SHEETS: tuple[Sheet, ...] = (JOURNAL, RATES, DAILY, USAGE, INVOICES, FOUND, DEAD)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
@@ -19,20 +19,27 @@ from projections.chart import (
 )
 from projections.journal import lines as journal_lines
 from projections.moments import DAYS_END, Period, day_of
+from projections.rates import OF_LINE, observed_in, rate_before
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    from domain.event import Entry
 
 Row = tuple[Any, ...]
 """A line of the journal as a store tells it."""
 
 PAGE = 1_000
-COLUMNS = "position, line, at, stream, topic, source, destination, amount_msat"
+COLUMNS = f"position, line, at, stream, topic, source, destination, amount_msat, {OF_LINE}"
 BEHIND = "position >= ? AND (position > ? OR line > ?) AND position <= ?"
 
 
 class Line(NamedTuple):
-    """One arrow; `balances_msat` are what the statement's accounts stand at after it."""
+    """One arrow; `balances_msat` are what the statement's accounts stand at after it.
+
+    `btc_usd` is the rate of its event: the one it was priced at, else the newest observed
+    until then; empty if there was none yet.
+    """
 
     position: int
     line: int
@@ -43,6 +50,14 @@ class Line(NamedTuple):
     destination: str
     amount_msat: int
     balances_msat: tuple[int, ...]
+    btc_usd: str = ""
+
+
+class Stand(NamedTuple):
+    """What the accounts of a statement stood at, and the newest rate just then, if any."""
+
+    msat: tuple[int, ...]
+    btc_usd: str = ""
 
 
 class Place(NamedTuple):
@@ -56,18 +71,21 @@ class Place(NamedTuple):
 class Part:
     """A part of a statement, told up to the position `upto` of the log.
 
-    `opening_msat` is what each account stood at before the first of `lines`; `next` is
-    behind which place a further part begins, `None` when there is none.
+    `opening` is what each account stood at before the first of `lines`; `next` is behind
+    which place a further part begins, `None` when there is none. `closing_btc_usd` is the
+    newest rate where it ends.
     """
 
     upto: int
-    opening_msat: tuple[int, ...]
+    opening: Stand
     lines: tuple[Line, ...]
     next: Place | None
+    closing_btc_usd: str = ""
 
     @property
-    def closing_msat(self) -> tuple[int, ...]:
-        return self.lines[-1].balances_msat if self.lines else self.opening_msat
+    def closing(self) -> Stand:
+        msat = self.lines[-1].balances_msat if self.lines else self.opening.msat
+        return Stand(msat, self.closing_btc_usd)
 
 
 def accounts_of(name: str) -> tuple[str, ...]:
@@ -96,11 +114,18 @@ def read_part(
     """
     upto = told_upto(query)
     place = after or Place()
-    opening = tuple(
+    opening_msat = tuple(
         _opening(query, account, period, upto) + passed_msat(query, account, period, place)
         for account in accounts
     )
-    return _part(query, _Wanted(tuple(accounts), period, upto), place, limit, opening)
+    opening = Stand(
+        opening_msat,
+        _opening_rate(query, period, upto) if after is None else _rate_at(query, place),
+    )
+    part = _part(query, _Wanted(tuple(accounts), period, upto), place, limit, opening)
+    more = part.next
+    closes = rate_before(query, period.end, upto) if more is None else _rate_at(query, more)
+    return replace(part, closing_btc_usd=closes)
 
 
 class Statement:
@@ -119,32 +144,46 @@ class Statement:
         with source.snapshot() as query:
             told = told_upto(query)
             opening = [_opening(query, account, period, told) for account in accounts]
+            rate = _opening_rate(query, period, told)
+            self.closing_btc_usd = rate_before(query, period.end, told)
+            self._told_btc_usd = rate_before(query, None, told)
         self.upto = max(head, told)
         self._wanted = _Wanted(tuple(accounts), period, told)
-        if period.begin is not None:
-            for row in self._tail(Period(None, period.begin)):
-                opening = _after(row, accounts, opening)
-        self.opening_msat = tuple(opening)
+        for position, entry in self._behind():
+            at, observed = entry.event.at, observed_in(entry.event)
+            if period.end is None or at < period.end:
+                self.closing_btc_usd = observed or self.closing_btc_usd
+            if period.begin is not None and at < period.begin:
+                rate = observed or rate
+                for row in journal_lines(position, entry):
+                    opening = _after(row, accounts, opening)
+        self.opening = Stand(tuple(opening), rate)
 
     def lines(self) -> Iterator[Line]:
         """Yield the lines in the order of the log."""
-        part = Part(self._wanted.upto, self.opening_msat, (), Place())
+        part = Part(self._wanted.upto, self.opening, (), Place())
         while part.next is not None:
             with self._source.snapshot() as query:
                 if told_upto(query) < self._wanted.upto:
                     raise NotToldError
-                part = _part(query, self._wanted, part.next, self._page, part.closing_msat)
+                part = _part(query, self._wanted, part.next, self._page, part.closing)
             yield from part.lines
-        rows = self._tail(self._wanted.period)
-        yield from _with_balances(rows, self._wanted.accounts, part.closing_msat)
+        yield from _with_balances(self._tail(), self._wanted.accounts, part.closing.msat)
 
-    def _tail(self, period: Period) -> Iterator[Row]:
-        touched = set(self._wanted.accounts)
+    def _tail(self) -> Iterator[Row]:
+        accounts, period, _ = self._wanted
+        touched, newest = set(accounts), self._told_btc_usd
+        for position, entry in self._behind():
+            newest = observed_in(entry.event) or newest
+            if period.has(entry.event.at):
+                for *row, named in journal_lines(position, entry):
+                    if touched.intersection(row[5:7]):
+                        yield (*row, named or newest)
+
+    def _behind(self) -> Iterator[tuple[int, Entry]]:
+        """Yield what the followers have not told yet."""
         for page in self._source.log(self._wanted.upto, self.upto):
-            for position, entry in page:
-                if period.has(entry.event.at):
-                    rows = journal_lines(position, entry)
-                    yield from (row for row in rows if touched.intersection(row[5:7]))
+            yield from page
 
 
 class _Wanted(NamedTuple):
@@ -155,11 +194,9 @@ class _Wanted(NamedTuple):
     upto: int
 
 
-def _part(
-    query: Query, wanted: _Wanted, after: Place, limit: int, opening: tuple[int, ...]
-) -> Part:
+def _part(query: Query, wanted: _Wanted, after: Place, limit: int, opening: Stand) -> Part:
     rows = _rows(query, wanted, after, limit + 1)
-    lines = tuple(_with_balances(rows[:limit], wanted.accounts, opening))
+    lines = tuple(_with_balances(rows[:limit], wanted.accounts, opening.msat))
     more = len(rows) > limit
     place = Place(lines[-1].position, lines[-1].line) if more else None
     return Part(wanted.upto, opening, lines, place)
@@ -202,6 +239,15 @@ def _opening(query: Query, account: str, period: Period, upto: int) -> int:
     return 0 if period.begin is None else balance_msat(query, account, period.begin, upto)
 
 
+def _opening_rate(query: Query, period: Period, upto: int) -> str:
+    """Return the newest rate when `period` begins; there is none before everything."""
+    return "" if period.begin is None else rate_before(query, period.begin, upto)
+
+
+def _rate_at(query: Query, place: Place) -> str:
+    return rate_before(query, None, place.position)
+
+
 def _within(period: Period) -> tuple[str, list[datetime]]:
     begin, end = period
     text = (" AND at >= ?" if begin else "") + (" AND at < ?" if end else "")
@@ -215,7 +261,7 @@ def _with_balances(
     for row in rows:
         balances = _after(row, accounts, balances)
         position, line, at, stream = row[:4]
-        topic, source, destination, amount_msat = row[4:]
+        topic, source, destination, amount_msat, btc_usd = row[4:]
         yield Line(
             position=position,
             line=line,
@@ -226,6 +272,7 @@ def _with_balances(
             destination=destination,
             amount_msat=amount_msat,
             balances_msat=tuple(balances),
+            btc_usd=btc_usd or "",
         )
 
 

@@ -5,7 +5,7 @@ import io
 import json
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -13,10 +13,11 @@ from click.testing import CliRunner, Result
 from app.cli import main
 from domain.posting import EARNED
 from projections.chart import read_chart
+from projections.export import tables
 from projections.export.plain import plain_name
 from tests.projections.conftest import follow
 from tests.projections.export.reading import expected, totals
-from tests.projections.story import CLIENTS, Story, books_of, made_up, put
+from tests.projections.story import CLIENTS, Story, books_of, made_up, put, rates_change
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,11 +92,38 @@ def test_a_statement_ends_where_the_books_are(
 
     earned_msat = books_of(story.entries)[EARNED]
     if layout == "json":
-        assert json.loads(told)["closing"] == {"balance_msat": earned_msat}
+        assert json.loads(told)["closing"]["balance_msat"] == earned_msat
     elif layout == "csv":
-        assert told.splitlines()[-1] == f",,closing,,,,,{earned_msat}"
+        assert told.splitlines()[-1].startswith(f",,closing,,,,,{earned_msat},")
     else:
-        assert told.split()[-1].replace(".", "") == str(earned_msat)
+        assert told.split()[-2].replace(".", "") == str(earned_msat)
+
+
+def test_amounts_are_told_in_dollars_at_the_rate_of_then(sqlite_place: Place) -> None:
+    put(sqlite_place.open(), rates_change().entries)
+    where = ("--format", "json", "--database-url", f"sqlite:///{sqlite_place.where}")
+
+    def told(*words: str) -> Any:
+        return json.loads(CliRunner().invoke(main, [*words, *where]).stdout)
+
+    statement = told("statement", ALICE, "--from", "2026-01-01")
+    then, before = (
+        told("balance", "--as-of", at) for at in ("2026-01-03", "2026-01-01T22:00:30Z")
+    )
+
+    assert [(line["amount_msat"], line.get("amount_usd")) for line in statement["lines"]] == [
+        (1_000_000, None),
+        (40_000, "0.02000000"),
+        (-30_000, "-0.01500000"),
+        (10_000, "0.00500000"),
+        (70_000, "0.02800000"),
+    ]
+    assert statement["closing"]["available_usd"] == "0.41600000"
+    assert then["btc_usd"] == "50000"
+    assert {row["account"]: row["credit_usd"] for row in then["accounts"]}[
+        EARNED
+    ] == "0.01500000"
+    assert {name for row in before["accounts"] for name in row} == set(tables.CHART)
 
 
 def test_a_name_nobody_has_is_noticed(run: Callable[..., Result]) -> None:

@@ -21,10 +21,11 @@ from domain.errors import ChildKeyError
 from projections.chart import NotToldError, balance_msat, told_upto
 from projections.children import children_of
 from projections.export.csv import table
-from projections.export.tables import line_document, statement_csv, titled
+from projections.export.tables import line_document, statement_csv, stood_document
 from projections.history import read_history
 from projections.moments import MomentError, Period, day_of, moment, start_of_day
-from projections.statement import Place, accounts_of, read_part
+from projections.rates import rate_before
+from projections.statement import Place, Stand, accounts_of, read_part
 from projections.usage import AMOUNTS, read_usage
 
 if TYPE_CHECKING:
@@ -74,16 +75,16 @@ class Books:
         part: Part
         part, keys = self._look(lambda query: self._part(query, accounts, period, after, limit))
         if _wants_csv():
-            text = statement_csv(accounts, part.opening_msat, part.lines)
+            text = statement_csv(accounts, part.opening, part.lines, part.closing_btc_usd)
             return _csv("statement", text, _link(part.next))
         document = {
             "account": account_id,
             "position": part.upto,
-            "opening": dict(titled(accounts, part.opening_msat)),
+            "opening": stood_document(accounts, part.opening),
             "lines": [
                 line_document(line, accounts) | keys.get(line.stream, {}) for line in part.lines
             ],
-            "closing": dict(titled(accounts, part.closing_msat)),
+            "closing": stood_document(accounts, part.closing),
             "next": _spelled(part.next),
         }
         return as_json(document, headers=_link(part.next))
@@ -172,13 +173,14 @@ class Books:
             raise InvalidParameterError("as_of", "goes without 'from', 'to' and 'after'")
         at = _moment("as_of", text)
 
-        def stood(query: Query) -> tuple[int, list[int]]:
+        def stood(query: Query) -> tuple[int, Stand]:
             upto = told_upto(query)
-            return upto, [balance_msat(query, name, at, upto) for name in accounts]
+            balances = tuple(balance_msat(query, name, at, upto) for name in accounts)
+            return upto, Stand(balances, rate_before(query, at, upto))
 
-        upto, balances = self._look(stood)
+        upto, stand = self._look(stood)
         document = {"account": account_id, "as_of": at.isoformat(), "position": upto}
-        return as_json({**document, **dict(titled(accounts, balances))})
+        return as_json({**document, **stood_document(accounts, stand)})
 
 
 def blueprint(books: Books) -> Blueprint:

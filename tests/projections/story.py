@@ -155,6 +155,28 @@ def made_up(seed: int, steps: int) -> Story:
     return story
 
 
+def rates_change() -> Story:
+    """A client pays in before there is a rate, buys at one, and pays in at the next.
+
+    1,000 sat at no rate; at 50,000 dollars a hold of 40 sat and a charge of 30, which ends
+    after 60,000 was observed; 40,000 on the next day, and 70 sat more on the day after that.
+    """
+    story, client = Story(), CLIENTS[0]
+    story.deposit(client, 1_000)
+    story.wait(minutes=1)
+    story.ledger.observe_rate(story.new(), "50000", ("here",))
+    hold = story.hold(client, 40_000, rate="50000")
+    story.wait(minutes=1)
+    story.ledger.observe_rate(story.new(), "60000", ("here",))
+    story.charge(hold, 30_000)
+    story.wait(hours=1)
+    story.ledger.observe_rate(story.new(), "50000", ("here",))
+    story.wait(days=1, hours=2)
+    story.ledger.observe_rate(story.new(), "40000", ("here",))
+    story.deposit(client, 70)
+    return story
+
+
 def put(store: Store, entries: Iterable[Entry]) -> None:
     """Write `entries` into the log as they are, behind the ledger's back."""
     store.recorder.insert_events([store.mapper.to_stored_event(entry) for entry in entries])

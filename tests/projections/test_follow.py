@@ -13,6 +13,7 @@ from projections.daily import DAILY
 from projections.follow import catch_up, catch_up_all, rebuild, verify
 from projections.guard import differences, fold, settle
 from projections.journal import JOURNAL
+from projections.rates import RATES
 from tests.domain.given import ALICE, BOB, deposited
 from tests.domain.given import fold as folded
 from tests.store.work import a_day, fund, ledger_on, serve, silent, tables, verified
@@ -149,7 +150,7 @@ def test_while_money_moves_no_follower_gets_ahead_of_the_journal_it_points_into(
     def meanwhile(_done: int, _of: int) -> None:
         serve(ledger_on(store), ALICE, 1_000, 1_000)
 
-    catch_up_all(store, (JOURNAL.name, DAILY.name), meanwhile)
+    catch_up_all(store, (JOURNAL.name, RATES.name, DAILY.name), meanwhile)
 
     with store.snapshot() as query:
         assert told_upto(query) == head < store.head()

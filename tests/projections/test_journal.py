@@ -31,6 +31,7 @@ def test_an_entry_is_a_line_for_each_arrow() -> None:
         mint(MINT),
         available(ALICE),
         100_000,
+        "",
     )
 
 
@@ -47,8 +48,8 @@ def test_lines_of_one_entry_are_numbered() -> None:
 
     assert [(line[0], line[1]) for line in told] == [(9, 0), (9, 1)]
     assert [line[5:] for line in told] == [
-        (held(ALICE), EARNED, 7),
-        (held(ALICE), available(ALICE), 59_993),
+        (held(ALICE), EARNED, 7, TERMS.btc_usd),
+        (held(ALICE), available(ALICE), 59_993, TERMS.btc_usd),
     ]
 
 

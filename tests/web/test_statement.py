@@ -4,6 +4,7 @@ import csv
 import io
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 
@@ -129,8 +130,51 @@ def test_a_statement_can_be_opened_in_a_spreadsheet(house: House, key: str) -> N
 
     rows = list(csv.reader(io.StringIO(answer.text)))
     assert answer.content_type == "text/csv; charset=utf-8"
-    assert rows[-1][-2:] == [str(house.wallet(key)["balance"]), "0"]
+    closing = dict(zip(rows[0], rows[-1], strict=True))
+    assert closing["available_msat"] == str(house.wallet(key)["balance"])
+    assert (closing["held_msat"], closing["btc_usd"], closing["held_usd"]) == ("0", "", "")
     assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_before_there_was_a_rate_nothing_is_told_in_dollars(house: House, key: str) -> None:
+    found = told(house, key, STATEMENT)
+
+    assert [name for name in found["lines"][0] if "usd" in name] == []
+    assert [name for name in found["closing"] if "usd" in name] == []
+
+
+def test_dollars_stand_beside_msat_at_the_rate_of_then(house: House) -> None:
+    api_key = house.key(1000)
+    begin = house.store.now()
+    house.ledger.observe_rate(uuid4(), "50000", ("here",))
+    topped_up = house.client.post(
+        "/v1/wallet/topup",
+        json={"cashu_token": house.mint.fund(500)},
+        headers=bearer(api_key),
+    )
+    house.ledger.observe_rate(uuid4(), "40000", ("here",))
+    follow(house)
+
+    found = told(house, api_key, STATEMENT, **{"from": begin.isoformat()})
+    as_of = told(house, api_key, STATEMENT, as_of=begin.isoformat())
+    now = told(house, api_key, STATEMENT, as_of=house.store.now().isoformat())
+
+    assert topped_up.status_code == 200
+    came, *_ = found["lines"]
+    # 500,000 msat at 50,000 dollars for 100,000,000,000; what is there now at 40,000.
+    assert (came["amount_msat"], came["amount_usd"]) == (500_000, "0.25000000")
+    assert came["btc_usd"] == "50000"
+    available = found["closing"]["available_msat"]
+    worth = f"0.{available * 40:08d}"
+    assert found["closing"] | {"held_msat": 0} == {
+        "available_msat": available,
+        "held_msat": 0,
+        "available_usd": worth,
+        "held_usd": "0.00000000",
+        "btc_usd": "40000",
+    }
+    assert now["available_usd"] == worth
+    assert set(found["opening"]) == {"available_msat", "held_msat"} < set(as_of)
 
 
 def test_usage_is_told_by_day_and_model(house: House, key: str) -> None:

@@ -20,10 +20,12 @@ from app.web.admin.room import (
     page,
 )
 from projections.chart import balance_msat
-from projections.statement import Place, accounts_of, read_part
+from projections.rates import rate_before
+from projections.statement import Place, Stand, accounts_of, read_part
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from projections.chart import Query
     from projections.statement import Part
@@ -48,8 +50,14 @@ class Accounts(Room):
                     " request, and in x-request-id of its answer."
                 )
             return redirect(url_for("admin-statement.index", account=account))
-        rows = self.auditor.look(figures.richest)
-        return self.render("auditor/accounts.html", rows=rows)
+
+        def read(query: Query) -> tuple[list[dict[str, Any]], str]:
+            observed = figures.rate(query)
+            return figures.richest(query), observed[0] if observed else ""
+
+        rows, observed = self.auditor.look(read)
+        rate = self.auditor.fixed_btc_usd or observed
+        return self.render("auditor/accounts.html", rows=rows, rate=rate)
 
     def _find(self, query: Query, wanted: UUID) -> str:
         if figures.account_row(query, wanted):
@@ -62,8 +70,8 @@ class Told(NamedTuple):
     """A part of a statement, what its accounts stood at around the period, a client's keys."""
 
     part: Part
-    opening_msat: list[int]
-    closing_msat: list[int]
+    opening: Stand
+    closing: Stand
     keys: list[dict[str, Any]]
 
 
@@ -81,15 +89,12 @@ class Statement(Room):
 
         def read(query: Query) -> Told:
             part = read_part(query, accounts, period, after, LINES)
-            stood = [
-                [
-                    0 if is_begin and at is None else balance_msat(query, name, at, part.upto)
-                    for name in accounts
-                ]
-                for is_begin, at in ((True, period.begin), (False, period.end))
-            ]
+            begin, end = (
+                _stood(query, accounts, at, part.upto) for at in (period.begin, period.end)
+            )
+            opening = begin if period.begin else Stand((0,) * len(accounts))
             keys = figures.keys_of(query, UUID(account)) if len(accounts) > 1 else []
-            return Told(part, stood[0], stood[1], keys)
+            return Told(part, opening, end, keys)
 
         told: Told = self.auditor.look(read)
         kept = {name: asked(name) for name in ("account", "from", "to") if asked(name)}
@@ -109,7 +114,7 @@ class Statement(Room):
             following=following,
             first=first,
             curve=curve(
-                [told.part.opening_msat[0]]
+                [told.part.opening.msat[0]]
                 + [line.balances_msat[0] for line in told.part.lines]
             ),
         )
@@ -131,6 +136,11 @@ def curve(balances_msat: Sequence[int]) -> str:
             points.append(f"{x},{points[-1].rpartition(',')[2]}")
         points.append(f"{x},{y}")
     return " ".join(points)
+
+
+def _stood(query: Query, accounts: Sequence[str], at: datetime | None, upto: int) -> Stand:
+    balances = (balance_msat(query, name, at, upto) for name in accounts)
+    return Stand(tuple(balances), rate_before(query, at, upto))
 
 
 def _after() -> Place | None:

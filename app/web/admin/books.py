@@ -33,7 +33,11 @@ class Balances(Room):
         at = asked_moment("as_of", self.auditor.zone)
         told = self.auditor.look(lambda query: figures.balances(query, self.auditor.log, at))
         local = at and at.astimezone(self.auditor.zone)
-        return self.render("auditor/balances.html", told=told, at=at, local=local)
+        # The operator's own rate is of now: of the past the log tells which there was.
+        fixed = self.auditor.fixed_btc_usd if at is None else None
+        return self.render(
+            "auditor/balances.html", told=told, at=at, local=local, rate=fixed or told.btc_usd
+        )
 
 
 class Unfinished(Room):

@@ -13,6 +13,7 @@ from domain.posting import EARNED, postings
 from projections.chart import BY_SIDE, balance_msat, told_upto
 from projections.daily import NAMES
 from projections.moments import day_of, start_of_day
+from projections.rates import observed_in, rate_before
 from projections.statement import uuid_of
 from projections.usage import HOUSE, read_usage
 
@@ -49,12 +50,14 @@ KEY = (
 class Balances(NamedTuple):
     """What accounts stood at, told up to the position `upto` of a log that goes to `head`.
 
-    Clients stand in it together, under the names of their two kinds.
+    Clients stand in it together, under the names of their two kinds. `btc_usd` is the newest
+    rate observed until then, empty if there was none.
     """
 
     upto: int
     head: int
     msat: Mapping[str, int]
+    btc_usd: str = ""
 
     @property
     def rows(self) -> list[tuple[str, int]]:
@@ -124,13 +127,15 @@ def balances(query: Query, log: Log, moment: datetime | None = None) -> Balances
             for each in _summed(name):
                 found[each] += msat
     tail = tail_of(query, log, upto)
+    btc_usd = rate_before(query, moment, upto)
     for told in tail:
         if moment is None or told.at < moment:
+            btc_usd = observed_in(told.event) or btc_usd
             for source, destination, amount_msat in postings(told.event):
                 for name, msat in ((source, -amount_msat), (destination, amount_msat)):
                     for each in _summed(name):
                         found[each] += msat
-    return Balances(tail[-1].position if tail else upto, head, found)
+    return Balances(tail[-1].position if tail else upto, head, found, btc_usd)
 
 
 def _day_until(query: Query, moment: datetime, upto: int) -> Iterator[tuple[str, int]]:

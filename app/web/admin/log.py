@@ -10,6 +10,7 @@ from app.web.admin.words import account_of, amount_msat, model_of
 from domain.erasure import AccountErased
 from domain.hold import Charged, Held
 from domain.rate import RateObserved
+from projections.rates import rate_before
 from projections.statement import accounts_of
 
 if TYPE_CHECKING:
@@ -183,8 +184,11 @@ class Log:
             f"WHERE {self._position} > ? AND {self._position} <= ? AND topic = ?"
             f" ORDER BY {self._position}"
         )
-        bounds = [min(positions) - RATES_LOOKED_BACK, max(positions)]
-        observed = [
+        # Of what lies further back, the follower has told which was the newest.
+        first = min(positions)
+        bounds = [first - RATES_LOOKED_BACK, max(positions)]
+        observed = [(0, rate_before(query, None, first))]
+        observed += [
             (told.position, told.event.btc_usd)
             for told in self._told(query, tail, [*bounds, RateObserved.TOPIC])
             if isinstance(told.event, RateObserved)

@@ -6,6 +6,7 @@ import json
 import re
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from uuid import UUID as Identity  # noqa: N811  (UUID is a pattern here)
@@ -13,17 +14,17 @@ from uuid import UUID as Identity  # noqa: N811  (UUID is a pattern here)
 import msgspec
 
 from domain.hold import Charged
+from domain.msat import MSAT_PER_BTC
 from domain.posting import postings
+from projections.rates import usd as worth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from fractions import Fraction
 
     from domain.event import Event
 
 MINUS = "\N{MINUS SIGN}"
 MSAT_PER_SAT = 1000
-MSAT_PER_BTC = 10**11
 MOST_USD = 10**9
 ITEMS_MAX = 20
 VALUE_CHARACTERS_MAX = 400
@@ -51,9 +52,9 @@ def usd(amount_msat: int, btc_usd: str) -> str:
     """
     if not btc_usd:
         return ""
-    dollars = Decimal(amount_msat) * Decimal(btc_usd) / MSAT_PER_BTC
-    places = 2 if abs(dollars) >= 1 else 4
-    return f"{MINUS if dollars < 0 else ''}${abs(dollars):,.{places}f}"
+    is_small = abs(amount_msat) * Fraction(btc_usd) < MSAT_PER_BTC
+    dollars = Decimal(worth(amount_msat, btc_usd, 4 if is_small else 2))
+    return f"{MINUS if dollars < 0 else ''}${abs(dollars):,}"
 
 
 def price(each: Fraction | Decimal, count: int) -> str:

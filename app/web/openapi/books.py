@@ -47,9 +47,16 @@ OWED = record(
     path=many(record(hash=BASE64, msat=COUNT)),
     liabilities=NOTE,
 )
-BALANCE = record({}, available_msat=WHOLE, held_msat=WHOLE)
+IN_USD = dict.fromkeys(("btc_usd", "available_usd", "held_usd"), TEXT)
+BALANCE = record(IN_USD, available_msat=WHOLE, held_msat=WHOLE)
 LINE = record(
-    {"available_msat": WHOLE, "held_msat": WHOLE, "key": UUID_TEXT},
+    {
+        "available_msat": WHOLE,
+        "held_msat": WHOLE,
+        "key": UUID_TEXT,
+        "amount_usd": TEXT,
+        **IN_USD,
+    },
     position=COUNT,
     time=TEXT,
     event=TEXT,
@@ -67,7 +74,12 @@ LINES = record(
     next=maybe(TEXT),
 )
 AS_OF = record(
-    account=UUID_TEXT, as_of=TEXT, position=COUNT, available_msat=WHOLE, held_msat=WHOLE
+    IN_USD,
+    account=UUID_TEXT,
+    as_of=TEXT,
+    position=COUNT,
+    available_msat=WHOLE,
+    held_msat=WHOLE,
 )
 USED = record({"day": TEXT, "model": TEXT, "key": UUID_TEXT}, **dict.fromkeys(AMOUNTS, COUNT))
 USAGE = record(

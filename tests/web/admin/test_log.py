@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from app.web.admin.log import Log, Marks
+from app.web.admin.log import RATES_LOOKED_BACK, Log, Marks
 from domain.hold import Charged
 from domain.posting import postings
+from projections.follow import catch_up
 from projections.moments import Period
-from tests.projections.story import CLIENTS
+from projections.rates import RATES
+from tests.projections.story import CLIENTS, Story, put
 from tests.web.admin.conftest import SCRIPT, View, look_at
 from tests.web.admin.reading import events_of, positions
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from domain.event import Entry
+    from tests.store.places import Store
 
 
 def test_paging_shows_every_event_once(both: View) -> None:
@@ -108,3 +111,20 @@ def test_times_are_found_by_halving_whatever_they_are(both: View) -> None:
         return counted
 
     assert [count(at) for at in edges] == [sum(each >= at for each in ats) for at in edges]
+
+
+def test_a_rate_is_found_however_long_ago_it_was_observed(store: Store) -> None:
+    story = Story()
+    story.ledger.observe_rate(story.new(), "50000", ("here",))
+    story.deposit(CLIENTS[0], 8)
+    last = story.entries[-1]._replace(version=1)
+    put(store, story.entries)
+    put(store, [last._replace(stream=story.new()) for _ in range(RATES_LOOKED_BACK)])
+    catch_up(store, RATES.name, lambda _done, _all: None)
+    log = Log(store.position, store.mapper.decode)
+
+    with store.snapshot() as query:
+        newest = log.find(query, Marks(period=Period()), None, 1).events
+        rates = log.rates(query, newest)
+
+    assert rates == {newest[0].position: "50000"}

@@ -9,12 +9,14 @@ import pytest
 from app.web.admin import figures, words
 from domain.posting import KINDS, postings
 from tests.domain.given import MINT
-from tests.projections.story import CLIENTS, OTHER_MINT, books_of
-from tests.web.admin.conftest import HOSTILE_MINT, MODELS, SCRIPT, View
+from tests.projections.story import CLIENTS, OTHER_MINT, books_of, rates_change
+from tests.web.admin.conftest import HOSTILE_MINT, MODELS, SCRIPT, View, fill, view_of
 from tests.web.admin.reading import all_rows, positions, rows, sat_msat, tile
 
 if TYPE_CHECKING:
     from uuid import UUID
+
+    from tests.store.places import Store
 
 PAGES = (
     "/admin/",
@@ -86,7 +88,7 @@ def test_balances_as_of_any_moment_are_those_of_the_books(both: View, share: flo
 
     text = both.page("/admin/balances/", as_of=at.strftime("%Y-%m-%dT%H:%M:%S"))
 
-    found = {row[0]: sat_msat(row[1]) for row in rows(text) if len(row) == 2 and ":" in row[0]}
+    found = {row[0]: sat_msat(row[1]) for row in rows(text) if len(row) == 3 and ":" in row[0]}
     own = {name: msat for name, msat in books.items() if not name.startswith("client:")}
     clients = {name: msat for name, msat in found.items() if name.startswith("client:")}
     assert {name: msat for name, msat in found.items() if name not in clients} == own
@@ -134,8 +136,8 @@ def test_a_statement_ends_at_what_the_books_say(both: View, client: UUID) -> Non
     opening, closing = rows(both.page(path))[1:3]
 
     wanted = [books.get(name, 0) for name in names]
-    assert [sat_msat(cell) for cell in opening[1:]] == [0, 0]
-    assert [sat_msat(cell) for cell in closing[1:]] == wanted
+    assert [sat_msat(cell) for cell in opening[1::2]] == [0, 0]
+    assert [sat_msat(cell) for cell in closing[1::2]] == wanted
     assert [sat_msat(cell) for cell in lines[-1][-2:]] == wanted
     arrows = [arrow for e in both.story.entries for arrow in postings(e.event)]
     assert len(lines) == sum(bool({a.source, a.destination} & set(names)) for a in arrows)
@@ -149,6 +151,47 @@ def test_a_period_opens_where_the_one_before_closed(both: View) -> None:
     after = rows(both.page("/admin/statement/", account=account, **{"from": day}))
 
     assert before[2][1:] == after[1][1:] != ["0.000", "0.000"]
+
+
+def test_dollars_stand_beside_every_amount_at_the_rate_of_then(
+    store: Store, desk: Store
+) -> None:
+    client = str(CLIENTS[0])
+    view = view_of(store, rates_change(), desk)
+    fill(store, view.story)
+    view.sign_in()
+    day = {"from": "2026-01-03"}
+
+    statement = rows(view.page("/admin/statement/", account=client, **day))
+    balances = rows(view.page("/admin/balances/", as_of="2026-01-03"))
+    now = rows(view.page("/admin/balances/"))
+    accounts = rows(view.page("/admin/accounts/"))
+
+    # 1,000,000 msat, less 30,000 at 50,000 dollars; 70,000 more at 40,000.
+    assert statement[1][1:] == ["970.000", "$0.4850", "0.000", "$0.0000"]
+    assert statement[2][1:] == ["1,040.000", "$0.4160", "0.000", "$0.0000"]
+    assert [row[-4:] for row in statement if row[0].startswith("20")] == [
+        ["+70.000", "$0.0280", "1,040.000", "0.000"]
+    ]
+    assert {row[0]: row[2] for row in balances}["house:earned"] == "$0.0150"
+    assert {row[0]: row[2] for row in now}["house:earned"] == "$0.0120"
+    assert accounts[1][3] == "$0.4160"
+
+
+def test_the_operators_own_rate_is_that_of_now_and_not_of_the_past(
+    store: Store, desk: Store
+) -> None:
+    view = view_of(store, rates_change(), desk, fixed_btc_usd="100000")
+    fill(store, view.story)
+    view.sign_in()
+
+    now = rows(view.page("/admin/balances/"))
+    then = rows(view.page("/admin/balances/", as_of="2026-01-03"))
+    accounts = rows(view.page("/admin/accounts/"))
+
+    assert {row[0]: row[2] for row in now}["house:earned"] == "$0.0300"
+    assert {row[0]: row[2] for row in then}["house:earned"] == "$0.0150"
+    assert accounts[1][3] == "$1.04"
 
 
 def test_what_is_not_finished_is_told(both: View) -> None:
