@@ -61,6 +61,8 @@ class Purses(Protocol):
 
     def free(self, mint: str, unit: str) -> int: ...
 
+    def keysets_free(self, mint: str, unit: str) -> list[str]: ...
+
 
 class Offers:
     """Asks recipients for invoices and mints for what paying these would cost."""
@@ -141,8 +143,8 @@ class Offers:
         if not self._able[wallet.url]:
             # All that its payments do not need would be the mint's.
             raise NoLightningError
-        keyset = wallet.keysets.active(unit)
-        return Purse(wallet.url, unit, keyset.id, wallet.keysets.fees(unit))
+        fees = wallet.keysets.fees(unit, self._purses.keysets_free(wallet.url, unit))
+        return Purse(wallet.url, unit, wallet.keysets.active(unit).id, fees)
 
     def _offer(self, wish: Wish, wallet: Wallet, unit: str, amount_msat: int) -> Offer:
         request = self._addresses.invoice(wish.terms, amount_msat)

@@ -67,6 +67,8 @@ class Books(Protocol):
 
     def free(self, mint: str, unit: str) -> int: ...
 
+    def keysets_free(self, mint: str, unit: str) -> list[str]: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Refund:
@@ -293,7 +295,7 @@ class Refunds:
 
     def _purse(self, wallet: Wallet, unit: str) -> Purse:
         try:
-            return wallet.purse(unit)
+            return wallet.purse(unit, self._books.keysets_free(wallet.url, unit))
         except (OutcomeUnknownError, RefusedError) as error:
             raise RefundPendingError from error
 

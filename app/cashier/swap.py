@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
         def free(self, mint: str, unit: str) -> int: ...
 
+        def keysets_free(self, mint: str, unit: str) -> list[str]: ...
+
 
 logger = logging.getLogger(__name__)
 
@@ -115,7 +117,9 @@ class Swaps:
     def _tidied(self, wallet: Wallet, unit: str) -> bool:
         try:
             order = self._order(wallet, unit)
-            entry = self._ledger.start_swap(self._new_id(), wallet.purse(unit), order)
+            held = self._books.keysets_free(wallet.url, unit)
+            purse = wallet.purse(unit, held)
+            entry = self._ledger.start_swap(self._new_id(), purse, order)
             done = self.resume(entry)
         except NothingToSwapError:
             return False

@@ -323,6 +323,14 @@ class Reads(ABC):
             if (total.mint, total.unit, total.state) == (mint, unit, FREE)
         )
 
+    def keysets_free(self, mint: str, unit: str) -> list[str]:
+        """Return the ids of the keysets of which proofs are unspent and not set aside."""
+        select = (
+            "SELECT DISTINCT keyset_id FROM proof WHERE mint = ? AND unit = ? AND state = ?"
+        )
+        with self.snapshot() as query:
+            return [row[0] for row in query(f"{select} ORDER BY keyset_id", (mint, unit, FREE))]
+
     def totals(self) -> Totals:
         """Return what all accounts are owed and what is free, in msat, by mint."""
         with self.snapshot() as query:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -134,6 +135,7 @@ class House:
         self.store = store
         self.moody = mints
         self.pauses: list[float] = []
+        self.passed_s = 0.0
         self.ledger = Ledger(OneByOne(store.commit).record, owner)
         self.mints = Mints(
             [mint.url for mint in mints],
@@ -141,9 +143,9 @@ class House:
             connect_timeout_s=TIMEOUT_S,
             timeout_s=timeout_s,
             limits=IMPATIENT,
+            clock=lambda: time.monotonic() + self.passed_s,
         )
         self.late_by = timedelta(0)
-        self.passed_s = 0.0
         sealer = Sealer(seed.subkey(b"sealed proofs"))
         self.opener = Opener(seed.subkey(b"locks"))
         self.foreign = self._abroad(foreign, seed, sealer, timeout_s)

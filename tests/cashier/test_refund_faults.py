@@ -307,6 +307,7 @@ class LaggingBooks:
         self.history = house.store.history
         self.proofs = house.store.proofs
         self.free = house.store.free
+        self.keysets_free = house.store.keysets_free
 
     def account(self, account_id: UUID) -> AccountRow | None:
         return self._accounts.pop() if self._accounts else self._store.account(account_id)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from app.cashier.errors import RefundPendingError
+from app.gateways.mint.keysets import REFRESH_PAUSE_S
 from domain.guards import REFUND
 from domain.posting import FEES_MINT
 from domain.reclaim import Recalled
@@ -218,3 +219,19 @@ def test_two_processes_that_take_back_at_once_take_back_once(
 
     assert funded.topics(entry.stream)[1:] == [Recalled.TOPIC, Cancelled.TOPIC]
     assert funded.available_msat() == 100_000
+
+
+def test_a_keyset_that_another_process_has_heard_of_costs_what_its_mint_takes(
+    house: House, build: Build, mint: MoodyMint
+) -> None:
+    """Else the refund would be drafted without the fee, refused, and recalled at our cost."""
+    house.mints.get(mint.url).purse("sat")
+    mint.rotate("sat")
+    build(mint, owner="worker-2").deposit(mint.fund(101))
+    house.passed_s = REFRESH_PAUSE_S
+
+    refund = house.refunds.refund(ALICE)
+
+    assert (refund.amount, refund.fee) == (99, 1)
+    assert [type(event) for event in house.log()][-2:] == [Started, Issued]
+    assert fees_msat(house) == 0

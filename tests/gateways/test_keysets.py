@@ -14,7 +14,13 @@ from app.gateways.mint.errors import (
     KeysetForgedError,
     KeysetUnknownError,
 )
-from app.gateways.mint.keysets import FRESH_FOR_S, KeysetBook, KeysetOwners, split
+from app.gateways.mint.keysets import (
+    FRESH_FOR_S,
+    REFRESH_PAUSE_S,
+    KeysetBook,
+    KeysetOwners,
+    split,
+)
 from app.gateways.mint.tokens import Proof, decode
 from tests.doubles.mint import FakeMint
 
@@ -76,6 +82,17 @@ def test_a_rotation_is_noticed_when_one_asks(book: KeysetBook, fake_mint: FakeMi
     book.refresh()
 
     assert book.active("sat").id == new_id
+
+
+def test_fees_are_asked_for_anew_for_a_keyset_that_is_held(
+    book: KeysetBook, fake_mint: FakeMint, clock: Clock
+) -> None:
+    old = book.active("sat")
+    new_id = fake_mint.rotate("sat")
+
+    clock.now += REFRESH_PAUSE_S
+    assert book.fees("sat", [old.id]).keys() == {old.id}
+    assert book.fees("sat", [old.id, new_id]).keys() == {old.id, new_id}
 
 
 def test_an_unknown_keyset_is_looked_for_once(

@@ -129,9 +129,16 @@ class KeysetBook:
             raise KeysetAmbiguousError(keyset_id)
         return self._checked(listing, found[0])
 
-    def fees(self, unit: str) -> dict[str, int]:
-        """Return the fee of every keyset of `unit`, by its id, in parts per thousand."""
-        infos = self._listed(self._fresh_for_s).infos.values()
+    def fees(self, unit: str, held: Iterable[str] = ()) -> dict[str, int]:
+        """Return the fee of every keyset of `unit`, by its id, in parts per thousand.
+
+        The list is asked for anew if it lacks one that is `held`: proofs of it are ours, by
+        another process that has heard of it.
+        """
+        listing = self._listed(self._fresh_for_s)
+        if not listing.infos.keys() >= {*held}:
+            listing = self._listed(REFRESH_PAUSE_S)
+        infos = listing.infos.values()
         return {info.id: info.fee_ppk for info in infos if info.unit == unit}
 
     def fee_for(self, inputs: Iterable[Proof]) -> int:

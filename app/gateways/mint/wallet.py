@@ -22,7 +22,7 @@ from domain.msat import MSAT_PER_UNIT
 from domain.purse import Purse
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from app.gateways.mint.client import MintClient
     from app.gateways.mint.keysets import Keyset, KeysetBook
@@ -202,14 +202,16 @@ class Wallet:
         )
         return tuple(sorted(signed, key=lambda proof: proof.counter))
 
-    def purse(self, unit: str) -> Purse:
+    def purse(self, unit: str, held: Iterable[str] = ()) -> Purse:
         """Return what a swap needs to know of the mint: keyset to ask for, fees by keyset.
 
-        Raises a `MintPausedError` also if all is known, but the mint is to be left alone.
+        Those of the keysets `held` are among them, if the mint still lists them. Raises a
+        `MintPausedError` also if all is known, but the mint is to be left alone.
         """
         self.client.expect_open()
-        keyset, fees = self.keysets.active(unit), self.keysets.fees(unit)
-        return Purse(self.url, unit, keyset.id, fees)
+        # In this order: what is asked for anew may have another keyset to make ecash of.
+        fees = self.keysets.fees(unit, held)
+        return Purse(self.url, unit, self.keysets.active(unit).id, fees)
 
     def proof(self, signed: Signed) -> Proof:
         """Return the spendable proof that the log's `signed` stands for, DLEQ included."""
