@@ -18,6 +18,7 @@ from app import (
     backup,
     erasing,
     nostr_verbs,
+    owing_verbs,
     provider_verbs,
     setting_verbs,
     verifying,
@@ -32,7 +33,12 @@ from app.house import signing_key
 from app.logs import set_up_logs
 from app.main import open_changes, open_providers
 from app.metrics import SHARED
-from app.office import create_back_office, create_sealing, open_reconciliation
+from app.office import (
+    create_back_office,
+    create_owing,
+    create_sealing,
+    open_reconciliation,
+)
 from app.processes import Child, Processes
 from app.reconciling import (
     as_of_option,
@@ -43,10 +49,12 @@ from app.reconciling import (
     show,
 )
 from app.sample.verb import seed_sample
+from app.sealing.owed import OwedProofs
 from app.sealing.prove import NotSealedError, Proofs
 from app.sealing.sign import follow as follow_seals
 from app.store.data_keys import DataKeys
 from app.store.errors import StoreError
+from app.store.liability_tables import LiabilityTables
 from app.store.seals import Seals
 from app.terminal import Progress, database_option, open_store_or_exit
 from domain.errors import LedgerBrokenError, LedgerError
@@ -295,6 +303,19 @@ def _announcing() -> Iterator[nostr_verbs.Announcing]:
 
 
 @contextmanager
+def _liable() -> Iterator[owing_verbs.Liable]:
+    settings = _settings()
+    set_up_logs("WARNING")
+    seed = Seed.from_mnemonic(settings.wallet_seed.get_secret_value())
+    with closing(open_store_or_exit(settings.database_url, is_there=True)) as store:
+        try:
+            proofs = OwedProofs(LiabilityTables(store))
+            yield owing_verbs.Liable(proofs, create_owing(settings, seed).make)
+        except (StoreError, LedgerBrokenError) as error:
+            raise click.ClickException(str(error)) from error
+
+
+@contextmanager
 def _providers() -> Iterator[Providers]:
     set_up_logs("WARNING")
     with open_providers(_settings()) as providers:
@@ -353,6 +374,7 @@ for part, named in PARTS:
     for verb in named.VERBS:
         part.add_command(verb)
 main.add_command(nostr_verbs.group(_announcing))
+main.add_command(owing_verbs.group(_liable))
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ class Plan:
         self._followed = followed
         self._sealing = sealing
         self._diary = diary
-        self._owing = _owing(house)
+        self._owing = create_owing(house.given, house.seed)
 
     def jobs(self) -> list[Job]:
         jobs = _jobs(self._house, self._followed, self._sealing, self._owing)
@@ -167,10 +167,9 @@ def create_sealing(settings: Settings, seed: Seed) -> Sealing:
     return Sealing(Seals(_store(settings)), signing_key(settings, seed))
 
 
-def _owing(house: House) -> Owing:
-    """Return what signs all that is owed, on a store of its own."""
-    store, _ = open_store(house.given.database_url)
-    key = signing_key(house.given, house.seed)
+def create_owing(settings: Settings, seed: Seed) -> Owing:
+    """Return what signs all that is owed, on a store of its own; raises `StoreError`."""
+    store, key = _store(settings), signing_key(settings, seed)
     return Owing(LiabilityTables(store), Sealing(Seals(store), key), key)
 
 

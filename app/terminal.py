@@ -13,6 +13,7 @@ import click
 
 from app.store.errors import StoreError
 from app.store.opening import SQLITE, Store, open_store
+from projections.checkpoint import CheckpointError, VerifierKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -40,6 +41,14 @@ def open_store_or_exit(database_url: str, *, is_there: bool = False) -> Store:
         return open_store(database_url)[0]
     except StoreError as error:
         raise click.ClickException(f"DATABASE_URL: {error}") from error
+
+
+def verifier_of(key: str) -> VerifierKey:
+    """Return the verifier key that an option `--key` names; raises `click` errors."""
+    try:
+        return VerifierKey.read(key)
+    except CheckpointError as error:
+        raise click.BadParameter(str(error), param_hint="--key") from error
 
 
 def who_is_here() -> str:

@@ -17,15 +17,17 @@ from app.sealing.check import verifies
 from app.store.errors import BackupError
 from app.store.mapper import LedgerMapper
 from app.store.seals import Seals
-from app.terminal import Progress, database_option, open_store_or_exit
+from app.terminal import Progress, database_option, open_store_or_exit, verifier_of
 from domain.errors import LedgerError
-from projections.checkpoint import CheckpointError, VerifierKey
+from projections.checkpoint import CheckpointError
 from projections.follow import verify as verify_log
 from projections.receipt import LENGTH_MAX as RECEIPT_LENGTH_MAX
 from projections.receipt import ReceiptError, opened
 
 if TYPE_CHECKING:
     from typing import NoReturn
+
+    from projections.checkpoint import VerifierKey
 
 
 @click.command()
@@ -43,7 +45,7 @@ def verify(database_url: str, key: str | None, archive: Path | None) -> None:
     Works while the service runs.
     """
     set_up_logs("WARNING")
-    verifier = _verifier(key) if key else None
+    verifier = verifier_of(key) if key else None
     public = verifier.public if verifier else None
     if archive is not None:
         _verify_archive(archive, verifier)
@@ -69,7 +71,7 @@ def verify_receipt(file: TextIO, key: str) -> None:
     Nothing of the house is needed for it but the key: keep your own copy of that.
     """
     text = file.read(RECEIPT_LENGTH_MAX + 1)
-    verifier = _verifier(key)
+    verifier = verifier_of(key)
     try:
         receipt = opened(text, verifier, verifies(verifier.public))
     except ReceiptError as error:
@@ -105,10 +107,3 @@ def _verify_archive(file: Path, verifier: VerifierKey | None) -> None:
 def _differ(difference: str) -> NoReturn:
     click.echo(f"DIFFERENCE: {difference}", err=True)
     sys.exit(1)
-
-
-def _verifier(key: str) -> VerifierKey:
-    try:
-        return VerifierKey.read(key)
-    except CheckpointError as error:
-        raise click.BadParameter(str(error), param_hint="--key") from error

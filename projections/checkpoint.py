@@ -109,7 +109,18 @@ def read(note: str) -> Checkpoint:
 
 
 def opened(note: str, key: VerifierKey, check: Check) -> Checkpoint:
-    """Return what a note says if `key` signed it, else raise `CheckpointError`.
+    """Return what a note says if `key` signed it, else raise `CheckpointError`."""
+    signed_by(note, key, check)
+    return read(note)
+
+
+def text_of(note: str) -> str:
+    """Return the text of a note, without asking who signed it; raises `CheckpointError`."""
+    return _parts(note)[0]
+
+
+def signed_by(note: str, key: VerifierKey, check: Check) -> str:
+    """Return the text of a note if `key` signed it, else raise `CheckpointError`.
 
     Signatures of others, witnesses for example, are passed over.
     """
@@ -121,7 +132,7 @@ def opened(note: str, key: VerifierKey, check: Check) -> Checkpoint:
             signature = _bytes(encoded)
             if signature[:KEY_ID_BYTES] == key.id:
                 if check(signature[KEY_ID_BYTES:], text.encode()):
-                    return read(note)
+                    return text
                 break
     raise CheckpointError(f"the note is not signed by {key.name}+{key.id.hex()}")
 
