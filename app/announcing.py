@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from app.changes import present
 from app.discovery.directory import Directory
-from app.discovery.listing import Listing
-from app.discovery.publisher import Publisher
+from app.discovery.listing import Draft, Listing
+from app.discovery.publisher import Publisher, listed_in
 from app.environment import SettingsError
 from app.gateways.addresses import is_of_own_network
 from app.gateways.guarded import Fetch
@@ -20,7 +20,7 @@ from app.gateways.nostr.relay import Relay
 from app.gateways.onion import find_onion_url
 from app.house import guard_of, way_out
 from app.nostr_verbs import Announcing
-from app.store.nostr_rows import NostrRows
+from app.store.nostr_rows import LISTED, NostrRows
 from app.store.opening import open_store
 
 if TYPE_CHECKING:
@@ -71,6 +71,17 @@ def listing_of(settings: Settings) -> Listing:
     )
 
 
+def draft_of(settings: Settings) -> Draft:
+    """Return what would be published just now; raises `SettingsError`."""
+    key = key_of(settings)
+    return Draft(
+        listing_of(settings),
+        key.public if key else None,
+        settings.provider_id,
+        settings.relays,
+    )
+
+
 def keeps_directory(settings: Settings) -> bool:
     """Tell whether relays are asked for providers."""
     return bool(settings.relays and settings.providers_refresh_interval_s)
@@ -105,14 +116,8 @@ def open_announcing(given: Settings) -> Iterator[Announcing]:
     """Build what the commands about Nostr need; raises `SettingsError`, `StoreError`."""
     with closing(open_store(given.database_url)[0]) as store:
         settings = present(given, store.settings())
-        key = key_of(settings)
-        yield Announcing(
-            listing=listing_of(settings),
-            public=key.public if key else None,
-            named=settings.provider_id,
-            relays=settings.relays,
-            publisher=create_publisher(settings, store),
-        )
+        listed = listed_in(NostrRows(store).all(LISTED))
+        yield Announcing(draft_of(settings), listed, create_publisher(settings, store))
 
 
 def _relays(settings: Settings) -> tuple[Relay, ...]:

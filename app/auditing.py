@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import gevent
 from gevent.threadpool import ThreadPool
 
+from app.announcing import draft_of
 from app.cashier.enquiry import Enquiry
 from app.cashier.reconcile import Reconciliation
 from app.cashier.swap import Swaps, Tidiness
@@ -93,6 +95,7 @@ def create_auditor(house: House, told: Store, change: Change) -> Auditor:
         withdrawals=Withdrawals(house.payouts, house.refunds, house.mints, house.store),
         ask_again=in_time(create_enquiry(house).ask),
         compare=in_time(create_reconciliation(house).compare),
+        draft=partial(draft_of, settings),
     )
 
 

@@ -10,30 +10,27 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app.discovery.announcement import ANNOUNCEMENT
-from app.discovery.listing import default_name
 from app.store.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from app.discovery.listing import Listing
+    from app.discovery.listing import Draft
     from app.discovery.publisher import Publisher
+    from app.gateways.nostr.event import NostrEvent
 
 NO_ADDRESS = "There is nothing to tell others: set HTTP_URL, or have an onion service."
 
 
 @dataclass(frozen=True, slots=True)
 class Announcing:
-    """What the commands need; `public` is the house's key on Nostr in hex, if it has one.
+    """What the commands need: what would be published, and what was `listed` last.
 
     There is no `publisher` while the settings name no key or no relay.
     """
 
-    listing: Listing
-    public: str | None
-    named: str | None
-    relays: tuple[str, ...]
+    draft: Draft
+    listed: NostrEvent | None
     publisher: Publisher | None
 
 
@@ -68,21 +65,15 @@ def show(opened: Opened) -> None:
     it already.
     """
     with _clear(opened) as about:
-        named = about.named or (default_name(about.public) if about.public else "")
-        event = {
-            "pubkey": about.public,
-            "kind": ANNOUNCEMENT,
-            "tags": about.listing.tags(named),
-            "content": about.listing.content,
-        }
+        draft, event = about.draft, about.draft.event(about.listed)
     click.echo(json.dumps(event, indent=2, ensure_ascii=False))
-    if not about.listing.urls:
+    if not draft.listing.urls:
         click.echo(NO_ADDRESS, err=True)
-    if about.public is None:
+    if draft.public is None:
         click.echo("NSEC is not set: nothing is published.", err=True)
-    if not about.relays:
+    if not draft.relays:
         click.echo("RELAYS is not set: nothing is published.", err=True)
-    for url in about.relays:
+    for url in draft.relays:
         click.echo(f"to {url}", err=True)
 
 
@@ -96,9 +87,9 @@ def publish(opened: Opened) -> None:
     with _clear(opened) as about:
         if about.publisher is None:
             raise click.ClickException("set NSEC and RELAYS, or nothing can be published")
-        if not about.listing.urls:
+        if not about.draft.listing.urls:
             raise click.ClickException(NO_ADDRESS)
-        click.echo(f"asking {len(about.relays)} relays", err=True)
+        click.echo(f"asking {len(about.draft.relays)} relays", err=True)
         visited = about.publisher.look()
     for each in visited:
         click.echo(f"{each.relay} {each.verdict} {each.message}".rstrip())

@@ -10,16 +10,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from app.discovery.announcement import ANNOUNCEMENT, newest
 from app.discovery.listing import default_name
 from app.gateways.errors import RelayError
-from app.store.nostr_rows import RELAYS
+from app.gateways.nostr.event import NostrEvent
+from app.store.nostr_rows import LISTED, RELAYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from app.discovery.listing import Listing
-    from app.gateways.nostr.event import NostrEvent
     from app.gateways.nostr.key import NostrKey
     from app.gateways.nostr.relay import Relay
     from app.store.nostr_rows import NostrRow, NostrRows
@@ -107,6 +109,9 @@ class Publisher:
         self._rows.replace(
             RELAYS, [(url, json.dumps(asdict(each)), "") for url, each in self._ordered()]
         )
+        if self._event is not None and any(each.is_good for each in visited):
+            written = msgspec.json.encode(self._event).decode()
+            self._rows.replace(LISTED, [(self._event.id, written, "")])
         for each in visited:
             if not each.is_good:
                 logger.warning(
@@ -219,3 +224,9 @@ def standing(rows: NostrRows) -> list[Published]:
 def standing_of(rows: Iterable[NostrRow]) -> list[Published]:
     """Return what rows of the room `RELAYS` say."""
     return [Published(**json.loads(row.document)) for row in rows]
+
+
+def listed_in(rows: Iterable[NostrRow]) -> NostrEvent | None:
+    """Return the event that a relay was last seen to have, from rows of the room `LISTED`."""
+    row = next(iter(rows), None)
+    return None if row is None else msgspec.json.decode(row.document, type=NostrEvent)

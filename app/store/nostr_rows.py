@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from app.store.opening import Store
 
-PROVIDERS, RELAYS = "provider", "relay"
+PROVIDERS, RELAYS, LISTED = "provider", "relay", "listed"
 WRITE = (
     "INSERT INTO nostr_row (room, name, place, document, more, at) VALUES (?, ?, ?, ?, ?, ?)"
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from app.discovery.listing import Draft, Listing
 from tests.clients.auditing import served, sign_in
 from tests.clients.devtools import Chromium
 from tests.web.admin.conftest import HOSTILE_MINT, MODELS, SCRIPT, fill, told_story
@@ -36,8 +37,11 @@ TABS_MAX = 60
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A house of two weeks, whose models and mints have names that would like to be scripts."""
+    listing = Listing("Shop", SCRIPT, ("https://shop.example",), (HOSTILE_MINT,), "1")
     with served(
-        tmp_path_factory.mktemp("house"), lambda store: fill(store, told_story(120))
+        tmp_path_factory.mktemp("house"),
+        lambda store: fill(store, told_story(120)),
+        draft=lambda: Draft(listing, "ab" * 32, None, ("wss://relay.example",)),
     ) as where:
         yield where
 
@@ -83,8 +87,11 @@ def test_what_would_like_to_be_a_script_is_read_as_it_is_written(
     for path in ("/admin/", "/admin/events/", "/admin/mints/", "/admin/models/"):
         page.go(house + path)
         seen += page.text("main")
+    page.go(f"{house}/admin/nostr/")
+    draft = page.text("main")
 
     assert all(name in seen for name in (SCRIPT, MODELS[-1], HOSTILE_MINT))
+    assert all(name in draft for name in (SCRIPT, HOSTILE_MINT))
     assert page.complaints == []
 
 

@@ -6,14 +6,23 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from app.discovery.listing import Listing, default_name
-from app.discovery.publisher import HAS_IT, REFUSED, SILENT, TOOK_IT, Publisher, standing
+from app.discovery.publisher import (
+    HAS_IT,
+    REFUSED,
+    SILENT,
+    TOOK_IT,
+    Publisher,
+    listed_in,
+    standing,
+)
 from app.gateways.nostr.event import read_event
 from app.gateways.nostr.relay import SUBSCRIPTION, Relay
 from app.gateways.way_out import DIRECT
-from app.store.nostr_rows import NostrRows
+from app.store.nostr_rows import LISTED, NostrRows
 from tests.doubles.relay import RelayDouble
 from tests.gateways.nostr.given import ALICE, BOB, KIND, NOW_S, as_table, signed
 from tests.store.places import SqlitePlace
@@ -97,6 +106,26 @@ def test_a_relay_gets_the_listing_signed_and_whole(rows: NostrRows, relay: Relay
         ("version", "1"),
     )
     assert event.content == '{"name":"Shop","about":"Sells words"}'
+
+
+def test_what_was_published_is_kept_and_what_nobody_took_is_not(
+    rows: NostrRows, relay: RelayDouble
+) -> None:
+    nobody = Office(rows, NOBODY)
+    nobody.look()
+    before = listed_in(rows.all(LISTED))
+
+    office = Office(rows, relay.url)
+    office.look()
+    first = listed_in(rows.all(LISTED))
+    office.listing = replace(LISTING, about="Sells more words")
+    office.look()
+    second = listed_in(rows.all(LISTED))
+
+    assert before is None
+    assert [json.loads(json.dumps(given)) for given in relay.given] == [
+        json.loads(msgspec.json.encode(event)) for event in (first, second)
+    ]
 
 
 def test_a_relay_that_has_the_listing_is_not_given_it_again(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from app.cashier.reconcile import Report
     from app.cashier.withdrawal import Withdrawals
     from app.changes import Changes
+    from app.discovery.listing import Draft
     from app.sealing.prove import Inclusion
     from app.staff.attempts import Attempts
     from app.staff.operators import Operator, Operators
@@ -43,7 +44,7 @@ class Auditor:
     rate, `public_url` where clients reach the house. A movement that waits for longer than
     `stuck_after_s` is stuck at its mint. `ask_again` asks about one movement and tells whether
     it has ended, `compare` asks a mint about all our proofs; both raise `TimeoutError` rather
-    than last for long.
+    than last for long. `draft` returns what would be published on Nostr just now.
     """
 
     house: str
@@ -63,6 +64,7 @@ class Auditor:
     withdrawals: Withdrawals | None = None
     ask_again: Callable[[UUID], bool] | None = None
     compare: Callable[[str], Report] | None = None
+    draft: Callable[[], Draft] | None = None
 
     def session(self) -> Session | None:
         """Return the session of the request that is being answered, if it has one."""

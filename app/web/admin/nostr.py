@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from app.discovery.publisher import standing_of
-from app.store.nostr_rows import PROVIDERS, RELAYS, read
+from app.discovery.publisher import listed_in, standing_of
+from app.store.nostr_rows import LISTED, PROVIDERS, RELAYS, read
 from app.web.admin.room import Room, page
 
 if TYPE_CHECKING:
+    from app.gateways.nostr.event import NostrEvent
     from app.store.nostr_rows import NostrRow
     from projections.chart import Query
 
@@ -47,12 +48,31 @@ class NostrRoom(Room):
         def look(query: Query) -> dict[str, Any]:
             found = read(PROVIDERS)(query)
             return {
+                "listed": listed_in(read(LISTED)(query)),
                 "relays": _relays(read(RELAYS)(query)),
                 "houses": [_house(row) for row in found],
                 "found_at": found[0].at if found else None,
             }
 
-        return self.render("auditor/nostr.html", **self.auditor.look(look))
+        told = self.auditor.look(look)
+        return self.render("auditor/nostr.html", **told, **self._drafted(told["listed"]))
+
+    def _drafted(self, listed: NostrEvent | None) -> dict[str, Any]:
+        """Return what would be published now, what of it is news, and what it lacks."""
+        if self.auditor.draft is None:
+            return {"event": None}
+        draft = self.auditor.draft()
+        missing = {
+            "NSEC": draft.public,
+            "RELAYS": draft.relays,
+            "HTTP_URL, or an onion service": draft.listing.urls,
+        }
+        return {
+            "event": draft.event(listed),
+            "missing": [name for name, given in missing.items() if not given],
+            "changes": draft.changes(listed) if listed else [],
+            "listed_at": _moment(listed.created_at) if listed else None,
+        }
 
 
 def _relays(rows: list[NostrRow]) -> list[RelayShown]:

@@ -28,6 +28,14 @@ def rows(text: str) -> list[list[str]]:
     ]
 
 
+def fields(text: str) -> list[tuple[str, str]]:
+    """The names and values of a list of fields."""
+    return [
+        (unescape(name), unescape(TAG.sub("", value)).strip())
+        for name, value in re.findall(r"<dt>(.*?)</dt><dd[^>]*>(.*?)</dd>", text, re.DOTALL)
+    ]
+
+
 def tile(text: str, title: str) -> str:
     """The figure under a title on the first page."""
     found = re.search(rf"<dt>{title}</dt><dd class=\"figure[^>]*>([^ <]*)", text)

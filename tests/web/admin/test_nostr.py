@@ -3,18 +3,102 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from app.discovery.announcement import announcements
+from app.discovery.listing import Draft, Listing
 from app.discovery.publisher import REFUSED, TOOK_IT, Published
-from app.store.nostr_rows import PROVIDERS, RELAYS, NostrRows
-from tests.gateways.nostr.given import ALICE, BOB, NOW_S, signed
-from tests.web.admin.conftest import SCRIPT
-from tests.web.admin.reading import rows
+from app.store.nostr_rows import LISTED, PROVIDERS, RELAYS, NostrRows
+from tests.gateways.nostr.given import ALICE, BOB, KIND, NOW_S, signed
+from tests.projections.story import Story
+from tests.web.admin.conftest import SCRIPT, view_of
+from tests.web.admin.reading import fields, rows
 
 if TYPE_CHECKING:
+    from tests.store.places import Store
     from tests.web.admin.conftest import View
+
+LISTING = Listing(
+    name="Shop",
+    about=f"Sells words {SCRIPT}",
+    urls=("https://shop.example.com",),
+    mints=("https://one.example.com", "https://two.example.com"),
+    version="2",
+)
+RELAY = "wss://relay.example"
+
+
+def page_of(store: Store, desk: Store, draft: Draft) -> str:
+    view = view_of(store, Story(), desk, draft=lambda: draft)
+    view.sign_in()
+    return view.page("/admin/nostr/")
+
+
+def publish(store: Store, listing: Listing, named: str) -> None:
+    event = ALICE.signed(KIND, listing.tags(named), listing.content, NOW_S)
+    NostrRows(store).replace(LISTED, [(event.id, msgspec.json.encode(event).decode(), "")])
+
+
+def test_what_would_be_published_is_shown_before_it_goes_out(store: Store, desk: Store) -> None:
+    text = page_of(store, desk, Draft(LISTING, ALICE.public, None, (RELAY,)))
+
+    assert fields(text) == [
+        ("kind", "38421"),
+        ("pubkey", ALICE.public),
+        ("d", ALICE.public[:12]),
+        ("u", "https://shop.example.com"),
+        ("mint", "https://one.example.com"),
+        ("mint", "https://two.example.com"),
+        ("version", "2"),
+        ("content", LISTING.content),
+    ]
+    assert "all of it is news" in text
+    assert "Nothing goes out before" not in text
+    assert SCRIPT not in text
+
+
+def test_what_is_missing_before_anything_goes_out_is_named(store: Store, desk: Store) -> None:
+    text = page_of(store, desk, Draft(replace(LISTING, urls=()), None))
+
+    assert (
+        "Nothing goes out before there is NSEC; RELAYS; HTTP_URL, or an onion service." in text
+    )
+    assert "pubkey" not in dict(fields(text))
+
+
+def test_what_says_the_same_is_not_news(store: Store, desk: Store) -> None:
+    other_order = replace(LISTING, mints=LISTING.mints[::-1])
+    publish(store, other_order, "shop")
+
+    # The name is kept under which it was published.
+    text = page_of(store, desk, Draft(LISTING, ALICE.public, None, (RELAY,)))
+
+    assert "as published" in text
+    assert "2023-11-14 22:13:20" in text
+    assert dict(fields(text))["d"] == "shop"
+
+
+def test_what_has_changed_since_the_last_one_is_told_part_by_part(
+    store: Store, desk: Store
+) -> None:
+    before = replace(
+        LISTING, about="Sold words", mints=("https://one.example.com",), version="1"
+    )
+    publish(store, before, "shop")
+
+    text = page_of(store, desk, Draft(LISTING, ALICE.public, "store", (RELAY,)))
+
+    assert rows(text)[1:] == [
+        ["d", "shop", "store"],
+        ["mint", "", "https://two.example.com"],
+        ["version", "1", "2"],
+        ["content", before.content, LISTING.content],
+    ]
+    assert "Changed since the one of 2023-11-14 22:13:20" in text
+    assert SCRIPT not in text
 
 
 def test_before_anything_was_published_it_says_what_that_takes(empty: View) -> None:
