@@ -83,6 +83,10 @@ def log_config(level: str) -> dict[str, Any]:
 
 def set_up_logs(level: str) -> None:
     """Send every logger of this process to stdout as JSON lines, from `level` upwards."""
+    # Where a line was written, in which thread and process, no line of ours tells: to find
+    # it out takes as long as to write it ("Optimization" in Python's logging HOWTO).
+    logging._srcfile = None  # noqa: SLF001
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.config.dictConfig(log_config(level))
 
 

@@ -12,6 +12,7 @@ import socket as plain
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from socket import socket
 
 READ_BYTES = 64 * 1024
@@ -167,11 +168,13 @@ class InChunks:
 class Connection:
     """One connection to a server, which is asked one thing after the other.
 
-    Its socket has a timeout; what it raises, an `OSError`, comes through.
+    Its socket has a timeout; what it raises, an `OSError`, comes through. So does what
+    `wait` raises, which may wait for something to read before the socket is asked for it.
     """
 
-    def __init__(self, connection: socket) -> None:
+    def __init__(self, connection: socket, wait: Callable[[], object] = bool) -> None:
         self._socket = connection
+        self._wait = wait
 
     def ask(self, request: bytes) -> Answer:
         """Send `request`; return the answer as soon as its head has arrived.
@@ -193,6 +196,7 @@ class Connection:
 
     def read(self) -> bytes:
         """Return what has arrived, waiting if nothing has; b"" is the connection's end."""
+        self._wait()
         return self._socket.recv(READ_BYTES)
 
     def arrived(self) -> bytes:

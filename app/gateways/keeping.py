@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import ssl
-from threading import BoundedSemaphore
+from functools import partial
 from typing import TYPE_CHECKING
 from weakref import finalize
 
 import certifi
+from gevent.lock import BoundedSemaphore
+from gevent.socket import socket as cooperative
 
 from app.gateways.http1 import Connection
+from app.waiting import Waits
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from socket import socket
 
     from app.gateways.http1 import Answer
@@ -47,6 +51,7 @@ class Keeper:
         self._context = _context(ca_file or certifi.where()) if is_tls else None
         self._connect_timeout_s = connect_timeout_s
         self._read_timeout_s = read_timeout_s
+        self._waits = Waits(read_timeout_s)
         self._room = BoundedSemaphore(connections_max)
         self._free: list[Connection] = []
         # A provider that was replaced is closed by nobody: the last request may still ask it.
@@ -66,7 +71,8 @@ class Keeper:
                 if connection.is_at_rest():
                     return connection
                 connection.close()
-            return Connection(self._connected())
+            connected = self._connected()
+            return Connection(connected, self._wait_for(connected))
         except BaseException:
             self._room.release()
             raise
@@ -82,6 +88,21 @@ class Keeper:
     def close(self) -> None:
         """Close every connection that is not in use."""
         _close(self._free)
+
+    def _wait_for(self, connection: socket) -> Callable[[], object]:
+        """Return what waits for `connection` to be read, without a timer of its own.
+
+        Nearly always nothing is there yet: to ask first would be in vain. Outside gevent
+        the socket waits by itself, as it does for the rest of what TLS has cut in two.
+        """
+        if not isinstance(connection, cooperative):
+            return bool
+        watcher = connection._read_event  # type: ignore[attr-defined]  # noqa: SLF001  # gevent's stubs omit it
+        wait = partial(self._waits.until_ready, watcher)
+        if not isinstance(connection, ssl.SSLSocket):
+            return wait
+        # What was deciphered already, no watcher sees.
+        return lambda: connection.pending() or wait()
 
     def _connected(self) -> socket:
         try:

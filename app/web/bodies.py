@@ -11,6 +11,7 @@ from gevent import Timeout
 from gunicorn.http.errors import ParseException
 from werkzeug.wsgi import get_content_length, get_input_stream
 
+from app.web.common import WHOLE
 from app.web.refusals import (
     BodyLateError,
     BodyMalformedError,
@@ -21,6 +22,7 @@ from app.web.visit import current_visit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from wsgiref.types import WSGIEnvironment
 
 JSON_TYPE = "application/json"
 
@@ -43,18 +45,23 @@ class Bodies:
         `BodyLateError`, `BodyMalformedError`.
         """
         environ = current_visit().environ
+        body: bytes | None = environ.get(WHOLE)
+        if body is None:
+            body = self._waited_for(environ)
+        if len(body) > self._bytes_max:
+            raise BodyTooLargeError
+        return body
+
+    def _waited_for(self, environ: WSGIEnvironment) -> bytes:
         if (get_content_length(environ) or 0) > self._bytes_max:
             raise BodyTooLargeError
         # A body in chunks announces no length; it is cut off one byte above the limit.
         stream = get_input_stream(environ, max_content_length=self._bytes_max + 1)
         try:
             with Timeout(self._timeout_s, BodyLateError()):
-                body = stream.read()
+                return stream.read()
         except ParseException as error:
             raise BodyMalformedError from error
-        if len(body) > self._bytes_max:
-            raise BodyTooLargeError
-        return body
 
     def read_object(self) -> dict[str, Any]:
         """Return the JSON object that the body is; no body is an empty one.

@@ -28,6 +28,8 @@ SCHEMES = frozenset(
     {"HTTP_X_FORWARDED_PROTO", "HTTP_X_FORWARDED_PROTOCOL", "HTTP_X_FORWARDED_SSL"}
 )
 KEEP_ALIVE = "keep-alive"
+WHOLE = "tallystick.whole"
+"""Where an application finds the body, if all of it has come together with the head."""
 BARE = {"HTTP_CONTENT_TYPE": "CONTENT_TYPE", "HTTP_CONTENT_LENGTH": "CONTENT_LENGTH"}
 
 

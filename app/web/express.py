@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gunicorn import SERVER
 from gunicorn.http.errors import InvalidResponseHeader
 
-from app.web.common import common
+from app.web.common import WHOLE, common
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -36,6 +36,9 @@ class Body:
         self._data = data[:length]
         self._left = length - len(self._data)
         line.unread(data[length:])
+
+        self.whole = None if self._left else self._data
+        """All of it, if nothing of it is still to come."""
 
     @property
     def is_over(self) -> bool:
@@ -144,7 +147,13 @@ class Express:
 
     def serve(self, request: Common, body: Body, reply: Reply, peer: Mapping[str, str]) -> None:
         """Have the application answer a request of `peer`; raises as the line does."""
-        environ = {**self._environ, **peer, **request.environ, "wsgi.input": body}
+        environ = {
+            **self._environ,
+            **peer,
+            **request.environ,
+            "wsgi.input": body,
+            WHOLE: body.whole,
+        }
         pieces: Iterable[bytes] = self._application(environ, reply.start)
         try:
             for piece in pieces:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from app.cashier.paths import PATHS
 from app.web import headers, problems
 from app.web.bearer import key_shown, ticket_shown
+from app.web.proxy import plain_answer
 from app.web.visit import Visit, ahead
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from app.logs import RequestLine
     from app.web.bearer import Bearer
+    from app.web.plain import PlainAnswer
     from app.web.proxy import Proxy
     from app.web.ratelimits import RateLimits
 
@@ -53,13 +55,14 @@ class Front:
         if path is not None:
             visit = Visit("POST", rule, environ, witness=self._witness)
             with ahead(visit):
-                if ticket_shown() is None and self._bearer.knows(key_shown()):
-                    return self._answer(path)(environ, start_response)
+                key = key_shown()
+                if key is not None and ticket_shown() is None and self._bearer.knows(key):
+                    return self._answer(path, key, visit)(environ, start_response)
         return self._app(environ, start_response)
 
-    def _answer(self, path: str) -> Response:
+    def _answer(self, path: str, key: str, visit: Visit) -> PlainAnswer | Response:
         try:
-            answer = self._proxy.serve(path)
+            answer = plain_answer(self._proxy.served(path, key), visit)
         except Exception as error:  # noqa: BLE001  (as Flask does: each has its answer)
             answer = problems.answer(error)
         return headers.mark(self._rates.mark(answer))

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from flask import Flask, Response, request
 
 from app.web.visit import current_visit
+
+if TYPE_CHECKING:
+    from app.web.plain import A
 
 EXPOSED = ", ".join(
     (
@@ -68,17 +72,17 @@ def answer_preflight() -> Response | None:
     return answer
 
 
-def mark(answer: Response) -> Response:
+def mark(answer: A) -> A:
     """Put the request's id on `answer`, and write it down unless it goes on as a stream."""
     visit = current_visit()
     request_id = str(visit.request_id)
     headers = answer.headers
     headers["x-request-id"] = request_id
     headers["x-routstr-request-id"] = request_id
-    headers["X-Content-Type-Options"] = "nosniff"
+    headers["x-content-type-options"] = "nosniff"
     if _is_open():
-        headers["Access-Control-Allow-Origin"] = "*"
-        headers["Access-Control-Expose-Headers"] = EXPOSED
+        headers["access-control-allow-origin"] = "*"
+        headers["access-control-expose-headers"] = EXPOSED
     if not visit.ends_later:
         visit.write_down(answer.status_code)
     return answer

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import gevent
 from gevent.socket import socket
 
+from app.waiting import Waits
 from app.web.refusals import BodyLateError, CrowdedError, HeadLateError, HeadTooLargeError
 
 if TYPE_CHECKING:
@@ -58,6 +59,14 @@ class Load:
     requests: int = 0
     bodies_bytes: int = 0
     idle: dict[Line, None] = field(default_factory=dict)
+    waits: dict[float, Waits] = field(default_factory=dict)
+
+    def waits_of(self, longest_s: float) -> Waits:
+        """Return what all lines share that wait so long; lengths there are only a few."""
+        waits = self.waits.get(longest_s)
+        if waits is None:
+            waits = self.waits[longest_s] = Waits(longest_s)
+        return waits
 
 
 class Phase(Enum):
@@ -140,9 +149,13 @@ class Line(socket):
         left_s = self._allowed_s() - self._waited_s
         if left_s <= 0:
             return self._late()
-        self.settimeout(left_s)
         began_s = time.monotonic()
         try:
+            if self._phase is not Phase.BODY and not self._received:
+                # Of a head that is only to come nothing is there: to ask would be in vain.
+                watcher = self._read_event  # type: ignore[attr-defined]  # gevent's stubs omit it
+                self._load.waits_of(self._within_s).until_ready(watcher)
+            self.settimeout(left_s)
             data: bytes = super().recv(size, flags)
         except TimeoutError:
             return self._late()

@@ -23,6 +23,7 @@ from app.web.bearer import key_shown, ticket_shown
 from app.web.bodies import JSON_TYPE, Bodies
 from app.web.failures import upstream_failure
 from app.web.pace import PACE
+from app.web.plain import PlainAnswer
 from app.web.refusals import NotOfferedError
 from app.web.visit import Visit, current_visit
 from domain.errors import RequestRepeatedError
@@ -143,6 +144,10 @@ class Proxy:
         key = key_shown()
         if key is None:
             return self._till.ask_for_payment(path)
+        return handed_on(self.served(path, key), current_visit())
+
+    def served(self, path: str, key: str) -> Served:
+        """Serve the current request, which is for `path`, at the cost of `key`."""
         wish = self._priced(path) if self._bearer.is_new(key) else None
         spender = self._bearer.spender(key)
         self._rates.admit(spender.account_id)
@@ -152,8 +157,7 @@ class Proxy:
         wish = wish or asked(path, self._bodies)
         call = call_of(path, wish, spender.account_id, spender.key_id)
         self._rates.weigh(call.document, call.prompt_bytes)
-        served = self._repeats.serve(call, key) if name is None else self._tried(call, name)
-        return handed_on(served, current_visit())
+        return self._repeats.serve(call, key) if name is None else self._tried(call, name)
 
     def _priced(self, path: str) -> Asked:
         """Return the current request if it could be served, before a token is taken for it.
@@ -245,27 +249,41 @@ def call_of(
 
 
 def handed_on(served: Served, visit: Visit) -> Response:
+    """Return what was served as an answer of Flask's."""
+    answer = plain_answer(served, visit)
+    return answer if isinstance(answer, Response) else answer.for_flask()
+
+
+def plain_answer(served: Served, visit: Visit) -> PlainAnswer | Response:
     """Return what was served as an answer of ours."""
     status, headers, body = served.status, served.headers, served.body
     if isinstance(body, MeteredStream):
-        return streamed(status, headers, body, visit)
+        return plain_stream(status, headers, body, visit)
     if status >= HTTPStatus.MULTIPLE_CHOICES:
         return upstream_failure(status, headers, body)
     cost_msat = headers.get(COST_HEADER)
     visit.charged_msat = None if cost_msat is None else int(cost_msat)
-    return Response(body, status, {"content-type": JSON_TYPE, **headers})
+    if status in BODILESS:
+        return PlainAnswer(status, headers)
+    length = str(len(body))
+    return PlainAnswer(
+        status, {"content-type": JSON_TYPE, **headers, "content-length": length}, (body,)
+    )
 
 
 def streamed(status: int, headers: Mapping[str, str], stream: Stream, visit: Visit) -> Response:
+    """Return a stream as an answer of Flask's that is written down when it has ended."""
+    return plain_stream(status, headers, stream, visit).for_flask()
+
+
+def plain_stream(
+    status: int, headers: Mapping[str, str], stream: Stream, visit: Visit
+) -> PlainAnswer:
     """Return a stream as an answer that is written down when it has ended."""
     if status in BODILESS:
         # Nobody would ever read the stream, nor close it.
         stream.close()
-        return Response(status=status)
+        return PlainAnswer(status, {})
     visit.ends_later = True
-    return Response(
-        LoggedStream(stream, visit.begin_stream, partial(visit.write_down, status)),
-        status,
-        {**headers, **STREAM_HEADERS},
-        direct_passthrough=True,
-    )
+    logged = LoggedStream(stream, visit.begin_stream, partial(visit.write_down, status))
+    return PlainAnswer(status, {**headers, **STREAM_HEADERS}, logged)

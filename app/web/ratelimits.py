@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from uuid import UUID
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from flask import Flask, Response
+    from flask import Flask
+
+    from app.web.plain import A
 
     Network = IPv4Network | IPv6Network
 
@@ -111,7 +113,7 @@ class RateLimits:
         if wait_s:
             raise AddressRateError(self._creations.per_minute, wait_s)
 
-    def mark(self, answer: Response) -> Response:
+    def mark(self, answer: A) -> A:
         """Tell with `answer` what is left of the current request's limits."""
         visit = current_visit()
         admitted = visit.admitted

@@ -7,6 +7,7 @@ import gevent
 import pytest
 
 from app.web.bodies import json_object
+from app.web.common import WHOLE
 from app.web.refusals import InvalidJsonError
 from tests.web.conftest import BODY_BYTES_MAX, bearer
 
@@ -65,6 +66,17 @@ def test_a_body_announced_as_too_long_is_not_read(house: House) -> None:
     assert answer.status_code == 413
     assert answer.get_json()["error"]["code"] == "request_too_large"
     assert body.tell() == 0
+
+
+def test_a_body_that_is_there_has_the_same_limit(house: House) -> None:
+    body = b" " * (BODY_BYTES_MAX + 1)
+
+    answer = house.client.post(
+        "/v1/chat/completions", headers=bearer(house.key()), environ_overrides={WHOLE: body}
+    )
+
+    assert answer.status_code == 413
+    assert answer.get_json()["error"]["code"] == "request_too_large"
 
 
 def test_a_body_in_chunks_is_refused_once_it_is_too_long(house: House) -> None:

@@ -8,6 +8,7 @@ import gevent
 import pytest
 from gevent.socket import socketpair
 
+from app.web.common import WHOLE
 from app.web.express import Body, Express, environ_of, peer_of
 from app.web.line import Line, Load
 from tests.web.test_line import LOAD_BYTES_MAX, PATIENCE
@@ -28,12 +29,14 @@ class Application:
         self.status, self.fields = "200 OK", [("X-A", "b"), ("Content-Length", "4")]
         self.pieces: list[bytes] = [b"here"]
         self.asked: list[tuple[str, bytes]] = []
+        self.whole: list[bytes | None] = []
         self.reads = True
         self.is_closed = False
 
     def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
         body = environ["wsgi.input"].read() if self.reads else b""
         self.asked.append((environ["PATH_INFO"], body))
+        self.whole.append(environ[WHOLE])
         start(self.status, self.fields)
         return self
 
@@ -100,6 +103,20 @@ def test_head_and_body_go_out_in_one(
     assert body == b"here"
     assert application.asked == [("/v1/embeddings", b"{}")]
     assert application.is_closed
+
+
+def test_a_body_that_came_with_its_head_is_there_at_once(
+    application: Application, ends: tuple[socket, Line]
+) -> None:
+    client, line = ends
+    client.sendall(request_of(b"{}"))
+    serve(application, line)
+    client.sendall(request_of(b"{", 2))
+    gevent.spawn_later(0.05, client.sendall, b"}")
+    serve(application, line)
+
+    assert application.whole == [b"{}", None]
+    assert [body for _, body in application.asked] == [b"{}", b"{}"]
 
 
 def test_what_has_no_length_goes_out_in_chunks(
