@@ -7,7 +7,7 @@ import sys
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -25,13 +25,14 @@ from projections.export.csv import journal_csv, table
 from projections.export.hledger import hledger
 from projections.export.jsonl import jsonl
 from projections.export.plain import sat
-from projections.export.record import Record, Selection, by_day, records
-from projections.moments import MomentError, Period, moment
+from projections.export.record import Selection, by_day, records
+from projections.halving import CLOCKS_MAX
+from projections.moments import MomentError, Period, day_of, moment
 from projections.reprice import Repriced, reprice
 from projections.statement import Statement, accounts_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
     from fractions import Fraction
     from typing import IO
@@ -158,18 +159,9 @@ def export(
     With --from, beancount and hledger files begin with the balances brought forward. Works
     while the service runs, and changes nothing.
     """
-    period = _period(begin, end)
-    accounts = accounts_of(account) if account else ()
+    wanted = Selection(_period(begin, end), frozenset(accounts_of(account) if account else ()))
     with _reading(database_url) as store, Progress("exported") as progress:
-        log = _stored(store, store.head(), progress)
-        each = records(log, Selection(period, frozenset(accounts)))
-        brought: dict[str, int] = {}
-        if period.begin is not None and layout in {"beancount", "hledger"}:
-            brought = _brought(store, period.begin, accounts)
-        day = period.begin.date().isoformat() if period.begin else ""
-        whole = period == Period() and not accounts
-        rolled = by_day(each) if daily else each
-        output.writelines(_written(layout, rolled, day, brought, whole=whole))
+        output.writelines(exported(store, layout, wanted, progress, daily=daily))
 
 
 @click.command("reprice")
@@ -201,7 +193,9 @@ def reprice_command(
     """
     book, period = _book(models_file, margin), _period(begin, end)
     with _reading(database_url) as store, Progress("priced") as progress:
-        told = reprice(_events(store, store.head(), progress), book, period)
+        stretch = _stretch(store, period)
+        events = _events(store, stretch, progress)
+        told = reprice(events, book, period, read_rate(store, None, stretch.after))
     rows = list(tables.repriced_rows(told))
     if layout == "csv":
         sys.stdout.writelines(table(tables.REPRICED, rows))
@@ -213,6 +207,40 @@ def reprice_command(
 
 
 VERBS = (balance, statement, export, reprice_command)
+
+
+def exported(
+    store: Store,
+    layout: str,
+    wanted: Selection,
+    progress: Callable[[int, int], None],
+    *,
+    daily: bool = False,
+) -> Iterator[str]:
+    """Yield the lines of an export; of the log no more is read than the period can be in.
+
+    What was before it is brought forward as the followers tell it. Raises `StoreError`,
+    `LedgerError`, `NotToldError`.
+    """
+    begin, stretch = wanted.period.begin, _stretch(store, wanted.period)
+    log = _stored(store, stretch, progress)
+    each = records(log, wanted, read_rate(store, None, stretch.after))
+    rolled = by_day(each) if daily else each
+    if layout == "csv":
+        return journal_csv(rolled)
+    if layout == "jsonl":
+        return jsonl(rolled, whole=wanted == Selection(Period()))
+    written = beancount if layout == "beancount" else hledger
+    if begin is None:
+        return written(rolled)
+    return written(rolled, day_of(begin), _brought(store, begin, wanted.accounts))
+
+
+class Stretch(NamedTuple):
+    """A part of the log: what is behind the position `after`, up to `upto`."""
+
+    after: int
+    upto: int
 
 
 @contextmanager
@@ -228,22 +256,15 @@ def _reading(database_url: str) -> Iterator[Store]:
         store.close()
 
 
-def _written(
-    layout: str,
-    each: Iterable[Record],
-    day: str,
-    brought: Mapping[str, int],
-    *,
-    whole: bool,
-) -> Iterator[str]:
-    if layout == "beancount":
-        return beancount(each, day, brought)
-    if layout == "hledger":
-        return hledger(each, day, brought)
-    return journal_csv(each) if layout == "csv" else jsonl(each, whole=whole)
+def _stretch(store: Store, period: Period) -> Stretch:
+    """Return the part of the log that all events of `period` are in."""
+    begin, end, head = *period, store.head()
+    after = 0 if begin is None else store.first_since(begin - CLOCKS_MAX) - 1
+    upto = head if end is None else store.first_since(end + CLOCKS_MAX) - 1
+    return Stretch(after, min(upto, head))
 
 
-def _brought(store: Store, begin: datetime, accounts: tuple[str, ...]) -> dict[str, int]:
+def _brought(store: Store, begin: datetime, accounts: frozenset[str]) -> dict[str, int]:
     _, balances = read_chart(store, begin)
     return {
         name: balance_msat
@@ -252,9 +273,11 @@ def _brought(store: Store, begin: datetime, accounts: tuple[str, ...]) -> dict[s
     }
 
 
-def _stored(store: Store, upto: int, progress: Callable[[int, int], None]) -> Iterator[Stored]:
-    """Yield the log as it is stored, a page in memory at a time."""
-    after, place = 0, store.position
+def _stored(
+    store: Store, stretch: Stretch, progress: Callable[[int, int], None]
+) -> Iterator[Stored]:
+    """Yield a part of the log as it is stored, a page in memory at a time."""
+    (after, upto), place = stretch, store.position
     select = (
         f"SELECT {place}, originator_id, originator_version, topic, state FROM stored_events"  # noqa: S608
         f" WHERE {place} > ? AND {place} <= ? ORDER BY {place} LIMIT {PAGE}"
@@ -269,10 +292,12 @@ def _stored(store: Store, upto: int, progress: Callable[[int, int], None]) -> It
         progress(after, upto)
 
 
-def _events(store: Store, upto: int, progress: Callable[[int, int], None]) -> Iterator[Event]:
-    for page in store.log(0, upto):
+def _events(
+    store: Store, stretch: Stretch, progress: Callable[[int, int], None]
+) -> Iterator[Event]:
+    for page in store.log(*stretch):
         yield from (entry.event for _, entry in page)
-        progress(page[-1][0], upto)
+        progress(page[-1][0], stretch.upto)
 
 
 def _repriced_text(told: Mapping[str, Repriced]) -> Iterator[str]:

@@ -46,15 +46,16 @@ class Repriced:
         )
 
 
-def reprice(events: Iterable[Event], book: PriceBook, period: Period) -> dict[str, Repriced]:
+def reprice(
+    events: Iterable[Event], book: PriceBook, period: Period, newest: str = ""
+) -> dict[str, Repriced]:
     """Return by model what the requests charged in `period` would have cost under `book`.
 
     Dollars are changed at the rate each request was admitted at, or, if it named none, at
-    the newest observed before.
+    the newest observed before; `newest` is the one in force where `events` begin.
     """
     at_rate = lru_cache(RATES_KEPT)(lambda btc_usd: book.at(rate_of(btc_usd)))
     told: dict[str, Repriced] = {}
-    newest = ""
     for event in events:
         if isinstance(event, RateObserved):
             newest = event.btc_usd

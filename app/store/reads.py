@@ -45,6 +45,7 @@ from domain.guards import (
     SettingRow,
     Totals,
 )
+from projections.halving import first_since
 from projections.usage import read_total
 
 if TYPE_CHECKING:
@@ -150,6 +151,22 @@ class Reads(ABC):
             positions, *stored = zip(*found, strict=True)
             after = positions[-1]
             yield list(map(Placed, positions, self.mapper.read(*stored)))
+
+    def first_since(self, moment: datetime) -> int:
+        """Return the position of the first event at or after `moment`, else behind the last."""
+        select = (
+            f"SELECT {self.position}, topic, state FROM stored_events"
+            f" WHERE {self.position} > ? ORDER BY {self.position} LIMIT 1"
+        )
+        with self.snapshot() as query:
+
+            def behind(after: int) -> tuple[int, datetime] | None:
+                for position, topic, state in query(select, (after,)):
+                    return position, self.mapper.decode(topic, bytes(state)).at
+                return None
+
+            head = query(f"SELECT MAX({self.position}) FROM stored_events")[0][0] or 0
+            return first_since(moment, head, behind)
 
     def head(self) -> int:
         """Return the position of the newest entry, 0 for an empty log."""

@@ -62,12 +62,13 @@ class Selection:
         )
 
 
-def records(log: Iterable[Stored], selection: Selection) -> Iterator[Record]:
+def records(log: Iterable[Stored], selection: Selection, newest: str = "") -> Iterator[Record]:
     """Yield a record for each selected event, also for those that move no money.
 
-    Raises `UnknownTopicError`, `LedgerBrokenError`.
+    `newest` is the rate that was in force where `log` begins. Raises `UnknownTopicError`,
+    `LedgerBrokenError`.
     """
-    codec, newest = EventCodec(KINDS), ""
+    codec = EventCodec(KINDS)
     for stored in log:
         event = codec.decode(stored.topic, stored.state)
         newest = event.btc_usd if isinstance(event, RateObserved) else newest

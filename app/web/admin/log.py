@@ -10,6 +10,7 @@ from app.web.admin.words import account_of, amount_msat, model_of
 from domain.erasure import AccountErased
 from domain.hold import Charged, Held
 from domain.rate import RateObserved
+from projections.halving import first_since
 from projections.rates import rate_before
 from projections.statement import accounts_of
 
@@ -254,15 +255,12 @@ class Log:
 
     def _first_since(self, query: Query, moment: datetime) -> int:
         """Return the position of the first event at or after `moment`, else behind the last."""
-        low, high = 1, self.head(query) + 1
-        while low < high:
-            middle = (low + high) // 2
-            found = self.behind(query, middle - 1, 1)
-            if found and found[0].at < moment:
-                low = found[0].position + 1
-            else:
-                high = middle
-        return low
+
+        def behind(position: int) -> tuple[int, datetime] | None:
+            found = self.behind(query, position, 1)
+            return (found[0].position, found[0].at) if found else None
+
+        return first_since(moment, self.head(query), behind)
 
     def _told(self, query: Query, tail: str, values: Sequence[Any]) -> list[Told]:
         return [
