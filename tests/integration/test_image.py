@@ -16,7 +16,9 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
+from app.demo.nutshell import answers
 from tests.gateways.conftest import free_port
 from tests.image import PYTHON, Built, Folder, is_for_all
 
@@ -141,16 +143,46 @@ def test_nothing_of_the_repository_but_the_house_is_in_the_image(built: Built) -
     assert names.isdisjoint({".env", ".git", "tests", "docs", "Dockerfile"})
 
 
-def test_the_mint_for_trying_out_is_in_the_image(built: Built) -> None:
-    said = subprocess.run(
-        ["mint", "--help"],
-        cwd=built.root / "tmp",
-        env={**built.environment, "HOME": str(built.root / "tmp")},
-        check=False,
-        capture_output=True,
-        timeout=60,
-        user=NOBODY,
-        group=NOBODY,
-    )
+@pytest.fixture
+def trial_mint(built: Built, tmp_path: Path) -> Iterator[str]:
+    """The mint of compose.yml at work in the image, as nobody; where it is reached."""
+    document = yaml.safe_load((ROOT / "compose.yml").read_text())
+    data = built.root / "data"
+    said = document["services"]["mint"]["environment"]
+    port = free_port()
+    environment = {
+        **built.environment,
+        **{name: value.replace("/data", str(data)) for name, value in said.items()},
+        "MINT_PRIVATE_KEY": "a mint that is worth nothing",
+        "MINT_LISTEN_HOST": "127.0.0.1",
+        "MINT_LISTEN_PORT": str(port),
+    }
+    with (tmp_path / "mint.log").open("wb") as log:
+        process = subprocess.Popen(
+            document["services"]["mint"]["command"],
+            cwd=built.house,
+            env=environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            user=NOBODY,
+            group=NOBODY,
+        )
+    yield f"http://127.0.0.1:{port}"
+    process.kill()
+    process.wait(STOP_WITHIN_S)
 
-    assert said.returncode == 0, said.stderr.decode()
+
+def test_the_mint_for_trying_out_writes_to_its_volume_only(
+    built: Built, trial_mint: str, tmp_path: Path
+) -> None:
+    before = files_of(built)
+    deadline_s = time.monotonic() + READY_WITHIN_S
+
+    while not answers(f"{trial_mint}/v1/info"):
+        log = (tmp_path / "mint.log").read_text()
+        assert "Read-only" not in log, log[-2_000:]
+        assert "PermissionError" not in log, log[-2_000:]
+        assert time.monotonic() < deadline_s, log[-2_000:]
+        time.sleep(0.2)
+
+    assert files_of(built) == before
