@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.cashier.attempt import Refusal
 from app.cashier.costs import PROVIDER_HEADER, cost_headers, told
-from app.cashier.documents import parsed
+from app.cashier.documents import parsed, written
 from app.cashier.meter import SoundMeter, StreamMeter
 from app.cashier.paths import MESSAGES, PATHS
 from app.cashier.stream import MeteredStream
@@ -69,6 +69,8 @@ def meter_of(answer: UpstreamAnswer, call: Call) -> Meter | None:
     """Return what meters the answer if it is a stream, None if it comes all at once."""
     kind = answer.headers.get("content-type", "")
     is_speech = PATHS[call.path].kind == "speech"
+    if call.translation is not None and kind.startswith("text/event-stream"):
+        return call.translation.meter()
     if kind.startswith("text/event-stream") and (call.stream or is_speech):
         invited = usage_invited(call.document)
         return StreamMeter(usage_invited=invited, is_anthropic=call.path == MESSAGES)
@@ -90,27 +92,38 @@ def _whole(answer: UpstreamAnswer, call: Call, bill: Bill) -> Served | Refusal:
     refusal = Refusal.hidden_in(document, answer.headers, body)
     if refusal is not None:
         return refusal
-    body, more = settled(body, document, call.path, bill)
+    usage = usage_in(document, PATHS[call.path].kind)
+    shown = document
+    if call.translation is not None and not says_nothing(document):
+        # Before it is charged: what cannot be said to the client was not served.
+        shown = call.translation.answer(document, usage)
+    body, more = settled(body, document, call.path, bill, shown=shown, usage=usage)
     headers = {**answer.headers, **more, PROVIDER_HEADER: bill.provider}
     return Served(answer.status, headers, body)
 
 
 def settled(
-    body: bytes, document: object, path: str, bill: Bill
+    body: bytes,
+    document: object,
+    path: str,
+    bill: Bill,
+    *,
+    shown: object,
+    usage: Usage | None,
 ) -> tuple[bytes, dict[str, str]]:
     """Charge for the answer `body`, which says `document`, or release its hold if nothing.
 
-    Return it with its cost in it where it can be told there, and the headers that tell it.
+    Return what is `shown` of it with its cost where it can be told there, and the headers
+    that tell it.
     """
-    usage = usage_in(document, PATHS[path].kind)
     if not body or says_nothing(document):
         bill.release("empty answer")
         return body, {}
     cost = bill.charge(usage, 0 if PATHS[path].is_wordless else len(body))
     if cost is None:
-        return body, {}
-    if isinstance(document, dict):
-        body = told(document, bill.told(cost, usage))
+        return body if shown is document else written(shown), {}
+    if isinstance(shown, dict):
+        body = told(shown, bill.told(cost, usage))
     return body, cost_headers(cost, bill.rate)
 
 

@@ -32,6 +32,7 @@ UNKNOWN_MODEL = re.compile(
     r"(?i)model[_ ]not[_ ](found|supported|available)|not a valid model|unknown model"
     r"|invalid[_ ]model|model\b.{0,120}\b(does not exist|not found|is not available)"
 )
+UNKNOWN_URL = "unknown_url"
 UNKNOWN_ADDRESS = re.compile(
     r"(?is)((file|page|path|resource|route|endpoint) )?not found\.?"
     r"|(invalid|unknown) (request )?url\b.*|unexpected endpoint\b.*"
@@ -101,6 +102,11 @@ class Refusal:
             breaker.succeeded()
 
     @property
+    def is_of_the_address(self) -> bool:
+        """Tell whether the provider has not this part of the API, whatever is asked."""
+        return self.status in NOT_THERE and is_of_the_address(_error_of(self.body))
+
+    @property
     def _is_not_there(self) -> bool:
         return self.status in NOT_THERE or self._knows_no_such_model
 
@@ -135,6 +141,14 @@ def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
         return (parsedate_to_datetime(text) - now).total_seconds()
     except (TypeError, ValueError):
         return None
+
+
+def is_of_the_address(error: Mapping[str, object]) -> bool:
+    """Tell whether an error that says "not there" means the address, and not the model."""
+    message = error.get("message")
+    if error.get("code") == UNKNOWN_URL or not isinstance(message, str):
+        return True
+    return not message or UNKNOWN_ADDRESS.fullmatch(message) is not None
 
 
 def _error_of(body: bytes) -> Mapping[str, object]:

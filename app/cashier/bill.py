@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from app.cashier.form import Form
     from app.cashier.quote import Try
     from app.cashier.route import Route
+    from app.cashier.translation import Translation
     from domain.guards import AccountRow
     from domain.ledger import Ledger
     from domain.pricing import MsatPerUsd
@@ -54,7 +55,8 @@ class Call:
     are no text. `request_id` names the hold, and is chance unless the client has
     `named` its request; `request_hash` then tells whether another one of that name asks
     for the same. `used` is told how many tokens it was charged for; `key_id` is the key
-    that asks, if it is bound or a child. `waiting` is around what it waits for of ours.
+    that asks, if it is bound or a child. `waiting` is around what it waits for of ours. A
+    `translation` says that it is a chat in place of what was asked.
     """
 
     request_id: UUID
@@ -71,6 +73,7 @@ class Call:
     used: Callable[[int], object] = bool
     key_id: UUID | None = None
     waiting: Callable[[], AbstractContextManager[None]] = nullcontext
+    translation: Translation | None = field(default=None, repr=False)
 
     @property
     def prompt_bytes(self) -> int:
@@ -120,6 +123,7 @@ class Bill:
     def take(self, one: Try) -> None:
         """Charge by the terms of `one` from now on: its route is asked next."""
         self._quote, self._bounds = one.quote, one.bounds
+        self.translation = one.translation
 
     def hold(self) -> None:
         """Set aside the most that the call can cost, whichever of its routes serves it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from app.cashier.bill import Bill, Call, Policy
 from app.cashier.documents import written
 from app.cashier.paths import CHAT, COMPLETIONS
 from app.cashier.plan import awake, tries_of
+from app.cashier.translation import DIALECTS
 from app.gateways.upstream import (
     AnswerTooLongError,
     UpstreamBrokenError,
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from app.cashier.bill import Account
     from app.cashier.quote import Quotes
+    from app.cashier.translation import Translation
     from app.gateways.errors import GatewayError
     from domain.ledger import Ledger
 
@@ -33,6 +36,8 @@ logger = logging.getLogger(__name__)
 
 # Elsewhere streams tell their usage unasked, and an option they do not know is an error.
 ASKED_FOR_USAGE = frozenset({CHAT, COMPLETIONS})
+# They say which of its own ways another API is to go.
+OF_THE_DIALECT = frozenset({"anthropic-beta", "anthropic-version", "openai-beta"})
 
 
 class Charges:
@@ -57,7 +62,7 @@ class Charges:
     def expect(
         self, path: str, model: str, document: Mapping[str, Any], prompt_bytes: int
     ) -> None:
-        """Raise `PricingError` or `NoRateError` for a request that would not be served."""
+        """Raise what `tries_of` does for a request that would not be served."""
         tries_of(self._quotes, path, model, document, prompt_bytes)
 
     def serve(self, call: Call) -> Served:
@@ -65,9 +70,9 @@ class Charges:
 
         Raises `PricingError`, `NoRateError`, `UnknownAccountError`,
         `InsufficientFundsError`, `RequestInProgressError`, `RequestRepeatedError`,
-        `RequestChangedError` and `UpstreamsRestingError` before anything is held,
-        `GatewayError` afterwards; then, and when the upstream answers with an error or with
-        nothing, everything is given back.
+        `RequestChangedError`, `UntranslatableError` and `UpstreamsRestingError` before
+        anything is held, `GatewayError` afterwards; then, and when the upstream answers with
+        an error or with nothing, everything is given back.
         """
         tries = tries_of(self._quotes, call.path, call.model, call.document, call.prompt_bytes)
         tries = awake(tries, self._policy.attempts_max)
@@ -106,6 +111,21 @@ class Charges:
         raise failure or UpstreamUnreachableError("No upstream was asked.")
 
     def _attempt(self, call: Call, bill: Bill) -> Served | Refusal | GatewayError:
+        """Ask the bill's route, as a chat if it has no other API; return what came of it."""
+        translation, route = bill.translation, bill.route
+        if call.path not in DIALECTS:
+            return self._ask(call, bill)
+        if translation is None or route.parts.has(call.path) is not False:
+            outcome = self._ask(call, bill)
+            if isinstance(outcome, Served):
+                route.parts.found(call.path)
+                return outcome
+            is_missing = isinstance(outcome, Refusal) and outcome.is_of_the_address
+            if not is_missing or not route.parts.missed(call.path) or translation is None:
+                return outcome
+        return self._ask(as_chat(call, translation, route.upstream.limit_name), bill)
+
+    def _ask(self, call: Call, bill: Bill) -> Served | Refusal | GatewayError:
         """Ask the bill's route; return what came of it, of which its breaker is told.
 
         Raises `UpstreamPathError` and `AnswerTooLongError`, which would come again.
@@ -133,6 +153,20 @@ class Charges:
             return error
         refusal.tell(route.breaker, bill.model, datetime.now(UTC))
         return refusal
+
+
+def as_chat(call: Call, translation: Translation, limit_name: str) -> Call:
+    """Return `call` as a chat, for a provider that knows its bound by `limit_name`."""
+    chat = translation.chat_for(limit_name)
+    headers = {n: v for n, v in call.headers.items() if n not in OF_THE_DIALECT}
+    return replace(
+        call,
+        path=CHAT,
+        document=chat,
+        body=written(chat),
+        headers=headers,
+        translation=translation,
+    )
 
 
 def _tell_operators(call: Call, bill: Bill, outcome: Refusal | GatewayError) -> None:

@@ -159,11 +159,11 @@ class StreamMeter:
         """
         held = self._last_event
         if self._is_anthropic:
-            return (_cost_event(cost) if cost else b"") + held
+            return (cost_event(cost) if cost else b"") + held
         if not held and self._usage_invited:
             held = self._usage_chunk or (self._synthetic_usage_chunk() if cost else b"")
         if held and cost:
-            held = _with_cost(held, cost)
+            held = with_cost(held, cost)
         # Streams with named events, Responses' and Anthropic's, do not know [DONE].
         named = LINE_OF_NAME.search(self._first) is not None
         return held + (DONE if self.done or (self._ended and not named) else b"")
@@ -173,8 +173,8 @@ class StreamMeter:
         error = {"message": message, "type": "upstream_error", "param": None}
         if self._is_anthropic:
             error = {"type": "api_error", "message": message}
-            return b"event: error\n" + _rendered({"type": "error", "error": error})
-        return _rendered({"error": {**error, "code": "upstream_broken"}})
+            return b"event: error\n" + rendered({"type": "error", "error": error})
+        return rendered({"error": {**error, "code": "upstream_broken"}})
 
     def _remember(self, events: bytes) -> None:
         """Keep the first event with data: it shows the dialect, and names the answer."""
@@ -225,7 +225,7 @@ class StreamMeter:
         return event if _is_unmarked(event) else self._marked(event)
 
     def _marked(self, event: bytes) -> bytes:
-        data = _data_of(event)
+        data = data_of(event)
         if data.strip() == b"[DONE]":
             self.done = True
             return b""
@@ -259,7 +259,7 @@ class StreamMeter:
 
     def _synthetic_usage_chunk(self) -> bytes:
         """Make the usage chunk that was invited, but which the upstream did not send."""
-        first = parsed(_data_of(self._first))
+        first = parsed(data_of(self._first))
         if self.usage is None or not isinstance(first, dict) or "choices" not in first:
             return b""
         names = ("id", "object", "created", "model")
@@ -269,7 +269,7 @@ class StreamMeter:
             "total_tokens": self.usage.prompt_tokens + self.usage.completion_tokens,
         }
         chunk = {name: first[name] for name in names if name in first}
-        return _rendered({**chunk, "choices": [], "usage": counts})
+        return rendered({**chunk, "choices": [], "usage": counts})
 
 
 def _is_plain(data: bytes) -> bool:
@@ -294,18 +294,18 @@ def _missing_end(event: bytes) -> bytes:
     return b"\n" if event.endswith((b"\n", b"\r")) else b"\n\n"
 
 
-def _data_of(event: bytes) -> bytes:
+def data_of(event: bytes) -> bytes:
     """Return the data of one event, its lines joined, as the HTML standard has it."""
     lines = LINE_END.split(event.removeprefix(BYTE_ORDER_MARK))
     data = [line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:")]
     return b"\n".join(data)
 
 
-def _rendered(document: Mapping[str, object]) -> bytes:
+def rendered(document: Mapping[str, object]) -> bytes:
     return b"data: " + written(document) + b"\n\n"
 
 
-def _cost_event(cost: Mapping[str, object]) -> bytes:
+def cost_event(cost: Mapping[str, object]) -> bytes:
     """Return the event that tells the cost of Anthropic's streams.
 
     Its clients pass events over whose name they do not know. Those that go by the type
@@ -313,12 +313,12 @@ def _cost_event(cost: Mapping[str, object]) -> bytes:
     """
     document: dict[str, object] = {"type": "ping"}
     add_cost(document, cost)
-    return b"event: cost\n" + _rendered(document)
+    return b"event: cost\n" + rendered(document)
 
 
-def _with_cost(event: bytes, cost: Mapping[str, object]) -> bytes:
+def with_cost(event: bytes, cost: Mapping[str, object]) -> bytes:
     """Return the event with `cost` beside and inside its usage, as existing clients read it."""
-    document = parsed(_data_of(event))
+    document = parsed(data_of(event))
     if not isinstance(document, dict):
         return event
     inner = document.get("response")
@@ -329,4 +329,4 @@ def _with_cost(event: bytes, cost: Mapping[str, object]) -> bytes:
     kind = document.get("type")
     is_named = is_inner or LINE_OF_NAME.search(event) is not None
     name = f"event: {kind}\n".encode() if is_named and isinstance(kind, str) else b""
-    return name + _rendered(document)
+    return name + rendered(document)

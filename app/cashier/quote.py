@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from app.cashier.route import Route
+    from app.cashier.translation import Translation
     from domain.bounds import Bounds
     from domain.guards import RateRow
     from domain.msat import Msat
@@ -43,11 +44,15 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """A request on one route: within which bounds, and what it can cost at most there."""
+    """A request on one route: within which bounds, and what it can cost at most there.
+
+    Both hold for its `translation`, too, if it may have to be asked as a chat.
+    """
 
     quote: Quote
     bounds: Bounds
     ceiling: Msat
+    translation: Translation | None = field(default=None, repr=False)
 
     @property
     def order(self) -> tuple[bool, int, int, str]:

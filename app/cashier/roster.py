@@ -7,6 +7,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from app.cashier.parts import Parts
 from app.cashier.providers import DEFAULT, opened
 from app.cashier.route import Route
 from app.gateways.breaker import Breaker
@@ -43,6 +44,7 @@ class Way(NamedTuple):
     address: tuple[object, ...]
     upstream: Upstream
     breaker: Breaker
+    parts: Parts
 
 
 class Roster:
@@ -127,6 +129,7 @@ class Roster:
             way.upstream,
             own.models,
             breaker=way.breaker,
+            parts=way.parts,
             markup=self._prices.markup(own.fee),
         )
 
@@ -153,6 +156,7 @@ class Roster:
             models,
             priority=provider.priority,
             breaker=way.breaker,
+            parts=way.parts,
             markup=self._prices.markup(provider.fee),
         )
 
@@ -161,4 +165,5 @@ class Roster:
         if way is not None and way.address == address:
             return way
         breaker = Breaker(name, count=partial(self._count, name))
-        return Way(address, self._connect(base_url, api_key), breaker)
+        upstream = self._connect(base_url, api_key)
+        return Way(address, upstream, breaker, Parts(upstream))

@@ -6,6 +6,7 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from app.cashier.parts import Parts
 from app.gateways.breaker import Breaker
 from domain.errors import UnknownModelError
 from domain.pricing import MsatPerUsd
@@ -27,8 +28,8 @@ class Route:
     on it, its fee included. `entries` are its models as they are listed. Of routes that
     cost the same, the one of the lowest `priority` is asked first. Where a `markup` is
     given, a decimal, the provider's own word on what a request has cost is charged, times
-    that. What stays the same when other settings of the provider change, `upstream` and
-    `breaker`, is handed in.
+    that. What stays the same when other settings of the provider change, `upstream`,
+    `breaker` and `parts`, is handed in.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Route:
         *,
         priority: int = 0,
         breaker: Breaker | None = None,
+        parts: Parts | None = None,
         markup: str = "",
     ) -> None:
         self.name = name
@@ -48,6 +50,7 @@ class Route:
         self.upstream = upstream
         self.priority = priority
         self.breaker = breaker or Breaker(name)
+        self.parts = parts or Parts(upstream)
         self.entries = MappingProxyType({entry["id"]: entry for entry in entries})
         self.needs_rate = any(
             price.currency == "usd" for price in (*book.models.values(), book.flat) if price

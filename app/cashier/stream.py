@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 
     from app.cashier.bill import Bill
     from app.cashier.meter import SoundMeter, StreamMeter
+    from app.cashier.translated import TranslatedMeter
     from domain.bounds import Usage
     from domain.cost import Cost
 
 
-Meter: TypeAlias = "StreamMeter | SoundMeter"
+Meter: TypeAlias = "StreamMeter | SoundMeter | TranslatedMeter"
 
 
 class MeteredStream:
@@ -63,9 +64,9 @@ class MeteredStream:
         while not self._settled:
             try:
                 data = self._answer.read_some()
+                out = self._meter.feed(data) if data else self._meter.finish()
             except UpstreamBrokenError as error:
                 return self._broken(error)
-            out = self._meter.feed(data) if data else self._meter.finish()
             if self._meter.done or not data:
                 return out + self._settle()
             if out:

@@ -28,6 +28,9 @@ PACKED = frozenset({"gzip", "x-gzip", "deflate"})
 PORTS = {"http": 80, "https": 443}
 
 ANTHROPIC, MESSAGES = ".anthropic.com", "/messages"
+# Only there the newer models want the newer name; elsewhere some do not know it, and would
+# write without a bound.
+OPENAI = (".openai.com", ".openai.azure.com")
 
 # Everything else a client sends stays here: its credentials and its money above all.
 REQUEST_HEADERS = frozenset(
@@ -129,6 +132,9 @@ class Upstream:
         self._api_key = api_key
         # Anthropic itself wants its key elsewhere; its look-alikes take it as any other.
         self._is_anthropic = f".{parts.hostname}".endswith(ANTHROPIC)
+        is_openai = f".{parts.hostname}".endswith(OPENAI)
+        self.limit_name = "max_completion_tokens" if is_openai else "max_tokens"
+        """What a chat's bound is called there."""
 
     def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> UpstreamAnswer:
         """Send `body` to `path`; return the answer as soon as its head has arrived.

@@ -14,6 +14,7 @@ from app.gateways import exchange, upstream
 from app.gateways.mint import errors as mint
 from app.gateways.mint.mints import UntrustedMintError
 from app.store import errors as store
+from app.translating import errors as translating
 from app.web import refusals as door
 from domain import errors as ledger
 from domain.command import AskTheLogError
@@ -334,6 +335,12 @@ GATEWAYS: Mapping[type[Exception], Rule] = {
     upstream.AnswerTooLongError: UPSTREAM_DOWN,
 }
 
+TRANSLATING: Mapping[type[Exception], Rule] = {
+    # What an upstream has said is told as a failure of the upstream.
+    translating.TranslationError: INTERNAL,
+    translating.UntranslatableError: Rule(status=400, type=REQUEST, code="not_translatable"),
+}
+
 STORE: Mapping[type[Exception], Rule] = {
     store.StoreError: STORE_DOWN,
     store.StoreUnavailableError: STORE_DOWN,
@@ -346,7 +353,14 @@ STORE: Mapping[type[Exception], Rule] = {
     PersistenceError: STORE_DOWN,
 }
 
-TABLE: Mapping[type[Exception], Rule] = {**DOOR, **LEDGER, **CASHIER, **GATEWAYS, **STORE}
+TABLE: Mapping[type[Exception], Rule] = {
+    **DOOR,
+    **LEDGER,
+    **CASHIER,
+    **GATEWAYS,
+    **TRANSLATING,
+    **STORE,
+}
 
 HTTP: Mapping[int, Rule] = {
     HTTPStatus.NOT_FOUND: Rule(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from app.cashier.attempt import UNKNOWN_ADDRESS
+from app.cashier.attempt import NOT_THERE, is_of_the_address
 from app.gateways.operator import without_operator
 from app.web.bodies import json_object
 from app.web.errors import UPSTREAM
@@ -35,9 +35,6 @@ OUR_OWN_CODES = frozenset(
     }
 )
 KEPT_HEADERS = ("retry-after", "retry-after-ms")
-# An upstream that lacks a part of the API says nothing of the request, or only this.
-NOT_THERE = frozenset({404, 405, 501})
-UNKNOWN_URL = "unknown_url"
 
 
 def upstream_failure(status: int, headers: Mapping[str, str], body: bytes) -> Response:
@@ -55,7 +52,7 @@ def upstream_failure(status: int, headers: Mapping[str, str], body: bytes) -> Re
             type_=UPSTREAM,
             code="upstream_refused",
         )
-    if status in NOT_THERE and _is_of_the_address(error):
+    if status in NOT_THERE and is_of_the_address(error):
         path = current_visit().path
         return problem(
             status,
@@ -95,13 +92,6 @@ def _is_about_us(status: int, error: Mapping[str, object]) -> bool:
         or error.get("code") in OUR_OWN_CODES
         or error.get("type") in OUR_OWN_CODES
     )
-
-
-def _is_of_the_address(error: Mapping[str, object]) -> bool:
-    message = error.get("message")
-    if error.get("code") == UNKNOWN_URL or not isinstance(message, str):
-        return True
-    return not message or UNKNOWN_ADDRESS.fullmatch(message) is not None
 
 
 def _text(error: Mapping[str, object], name: str) -> str | None:

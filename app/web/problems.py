@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from werkzeug.exceptions import HTTPException
 
 from app.cashier.errors import TokenTooSmallError
+from app.translating.errors import UntranslatableError
 from app.web.bodies import as_json
 from app.web.dialect import as_asked
 from app.web.errors import HTTP, INTERNAL, REQUEST, TABLE, Rule, retry_after
@@ -106,7 +107,7 @@ def _param(error: Exception) -> str | None:
     """Name what in the request is at fault, where one thing is."""
     if isinstance(error, DoorError):
         return error.param
-    if isinstance(error, InvalidBoundError):
+    if isinstance(error, InvalidBoundError | UntranslatableError):
         return error.field
     if isinstance(error, RequestChangedError):
         return "Idempotency-Key"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tests.doubles.upstream import Behaviour, UpstreamDouble
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
 EVENT_STREAM = {"content-type": "text/event-stream"}
 TOOL: dict[str, Any] = {
@@ -45,9 +45,9 @@ STOPPED_FOR_TOOL = {"stop_reason": "tool_use", "stop_sequence": None}
 class ScriptedUpstream(UpstreamDouble):
     """Answers its next requests as it is told, one by one, and all others honestly."""
 
-    def __init__(self) -> None:
+    def __init__(self, lacks: Collection[str] = ()) -> None:
         self._script: deque[Behaviour] = deque()
-        super().__init__()
+        super().__init__(lacks)
 
     @property
     def behaviour(self) -> Behaviour:  # read once a request

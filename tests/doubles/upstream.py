@@ -19,13 +19,14 @@ from app.demo.sample_upstream import create_sample_upstream
 from tests.doubles.dialects import dialects
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from flask import Flask
 
 IDLE_TIMEOUT_S = 30.0
 WAIT_S_MAX = 10.0
 PIECE = b'data: {"choices":[{"index":0,"delta":{"content":"%b"}}]}\n\n' % (b"x" * 10_000)
+NOT_THERE = b'{"detail":"Not Found"}'
 FAILURE = b'{"error":{"message":"the double was told to fail","type":"server_error"}}'
 
 
@@ -86,9 +87,13 @@ class _Answer:
 
 
 class UpstreamDouble:
-    """A server on localhost, up while the `with` block runs."""
+    """A server on localhost, up while the `with` block runs.
 
-    def __init__(self) -> None:
+    Paths that it `lacks` it knows nothing of, whatever it is told to do.
+    """
+
+    def __init__(self, lacks: Collection[str] = ()) -> None:
+        self.lacks = lacks
         self.requests: list[SeenRequest] = []
         self.cut_streams = 0
         self.behaviour = Behaviour()
@@ -168,12 +173,17 @@ class _Handler(BaseHTTPRequestHandler):
         double = self.server.double
         headers = {name.lower(): value for name, value in self.headers.items()}
         double.requests.append(SeenRequest(self.command, self.path, headers, body))
+        if self.path in double.lacks:
+            self._send(_Answer(404, "application/json", [NOT_THERE], streams=False))
+            return
         behaviour = double.behaviour.as_named(_model(body))
         double.stopping.wait(min(behaviour.answer_delay_s, WAIT_S_MAX))
         if behaviour.hangs_up_unanswered:
             self.close_connection = True
             return
-        answer = _bent(self._honest_answer(body, headers), behaviour)
+        self._send(_bent(self._honest_answer(body, headers), behaviour), behaviour)
+
+    def _send(self, answer: _Answer, behaviour: Behaviour = Behaviour()) -> None:
         self.send_response(answer.status)
         self._send_headers(answer, behaviour)
         self._send_body(answer, behaviour)
