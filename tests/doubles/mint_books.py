@@ -100,6 +100,10 @@ class MintBooks:
         }
         return self.signed[b]
 
+    def y(self, secret: str) -> str:
+        """Return the point by which a secret is known, and spent."""
+        return crypto.hash_to_curve(secret)
+
     def new_name(self) -> str:
         return secrets.token_hex(16)
 
@@ -201,7 +205,7 @@ class MintBooks:
         self._check_outputs(outputs, unit)
         if worth != sum(output["amount"] for output in outputs):
             raise RefusalError(11005, "inputs and outputs are not balanced")
-        self.spent |= {crypto.hash_to_curve(proof["secret"]) for proof in inputs}
+        self.spent |= {self.y(proof["secret"]) for proof in inputs}
         return {"signatures": self._sign_all(outputs)}
 
     def _restore(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -274,7 +278,7 @@ class MintBooks:
         self._check_outputs(outputs, unit)
         quote.inputs, quote.outputs = body["inputs"], outputs
         quote.state = "PENDING"
-        self.pending |= {crypto.hash_to_curve(proof["secret"]) for proof in quote.inputs}
+        self.pending |= {self.y(proof["secret"]) for proof in quote.inputs}
         if self.payment in {Payment.SETTLED, Payment.FAILED}:
             self._settle(quote, paid=self.payment is Payment.SETTLED)
         if quote.state == "UNPAID":
@@ -284,7 +288,7 @@ class MintBooks:
         return quote_json(quote)
 
     def _settle(self, quote: FakeQuote, *, paid: bool) -> None:
-        ys = {crypto.hash_to_curve(proof["secret"]) for proof in quote.inputs}
+        ys = {self.y(proof["secret"]) for proof in quote.inputs}
         self.pending -= ys
         quote.state = "PAID" if paid else "UNPAID"
         if not paid:
@@ -300,7 +304,7 @@ class MintBooks:
 
     def _check_inputs(self, inputs: list[dict[str, Any]]) -> tuple[str, int]:
         """Return the unit and the worth less fees, or refuse."""
-        ys = [crypto.hash_to_curve(proof["secret"]) for proof in inputs]
+        ys = [self.y(proof["secret"]) for proof in inputs]
         if len(set(ys)) != len(ys):
             raise RefusalError(11007, "duplicate inputs provided")
         if self.spent & set(ys):

@@ -27,33 +27,31 @@ from app.cashier.ticket import Tickets
 from app.cashier.vault import Destinations, Vault
 from app.gateways.breaker import Breaker
 from app.gateways.lnurl import LightningAddresses
-from app.gateways.mint.crypto import Seed
 from app.gateways.mint.foreign import ForeignMints
 from app.gateways.mint.gate import GateLimits
-from app.gateways.mint.mints import Mints
 from app.gateways.mint.opener import Opener
 from app.gateways.mint.seal import Sealer
-from app.store.data_keys import DataKeys
 from app.store.group import GroupCommit, OneByOne
 from domain.guards import PAYOUT, SWAP
 from domain.ledger import Ledger
 from domain.msat import Msat
 from tests.simulation.network import Fetch, Guard, Session
-from tests.simulation.store import SimLocks, SimStore
+from tests.simulation.store import SimKeys, SimLocks, SimStore
 from tests.simulation.upstream import BOOK, SimUpstream
+from tests.simulation.wallet import SimMints, SimSeed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
     from uuid import UUID
 
     from domain.command import Command
     from domain.event import Entry
     from tests.simulation.mint import SimMint
     from tests.simulation.stage import Process, Stage
+    from tests.simulation.store import Disk
 
 # Test vectors of BIP-39; they hold no money.
-SEED = Seed.from_mnemonic("abandon " * 11 + "about")
+SEED = SimSeed.from_mnemonic("abandon " * 11 + "about")
 OPENER_KEY = SEED.subkey(b"locks")
 INSTANT_MAX = Msat(60_000)
 LIMITS = ForeignLimits(fee_max_percent=20, amount_max=Msat(10_000_000), attempts_max=3)
@@ -65,7 +63,7 @@ DRAIN_S = 5.0
 class Parts:
     """Which makers the house is built of; a planted bug is another maker in its place."""
 
-    store: Callable[[Path, Stage, Process], SimStore] = SimStore
+    store: Callable[[Disk, Stage, Process], SimStore] = SimStore
     ledger: Callable[[Callable[[Command], Entry], str], Ledger] = Ledger
     deposits: Callable[..., Deposits] = Deposits
     locks: Callable[[dict[str, Process], Process], SimLocks] = SimLocks
@@ -73,10 +71,10 @@ class Parts:
 
 @dataclass
 class World:
-    """What all processes share: mints, the file of the store, locks that fall with them."""
+    """What all processes share: mints, the store's disk, locks that fall with them."""
 
     stage: Stage
-    path: Path
+    disk: Disk
     ours: SimMint
     theirs: SimMint
     bank: SimMint
@@ -95,13 +93,13 @@ class SimHouse:
         stage, parts = world.stage, world.parts
         self.stage = stage
         self.process = process
-        self.store = parts.store(world.path, stage, process)
+        self.store = parts.store(world.disk, stage, process)
         self.locks = parts.locks(world.holders, process)
         record = (GroupCommit if groups else OneByOne)(self.store.commit).record
         self.ledger = parts.ledger(record, process.name)
         self.locks.take(process.name)
         self._line = Session(stage, process, world.mints)
-        self.mints = Mints(
+        self.mints = SimMints(
             [world.ours.url],
             SEED,
             connect_timeout_s=1.0,
@@ -195,7 +193,7 @@ class SimHouse:
             self.mints,
             addresses,
             Offers(self.mints, addresses, self.store),
-            Destinations(Vault(SEED.subkey, DataKeys(self.store))),
+            Destinations(Vault(SEED.subkey, SimKeys(self.store))),
             self.store,
             self.pause,
         )

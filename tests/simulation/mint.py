@@ -57,6 +57,9 @@ class SimMint(MintBooks):
         self.keysets[keyset.id] = keyset
         return keyset.id
 
+    def y(self, secret: str) -> str:
+        return _y(secret)
+
     def new_name(self) -> str:
         return f"{self._stage.chance.getrandbits(64):016x}"
 
@@ -76,7 +79,7 @@ class SimMint(MintBooks):
 
     def redeem(self, token: Token) -> bool:
         """Take a client's token out of the world, as its next owner would; once."""
-        ys = {crypto.hash_to_curve(proof.secret) for proof in token.proofs}
+        ys = {_y(proof.secret) for proof in token.proofs}
         if ys & (self.spent | self.pending):
             return False
         for proof in token.proofs:
@@ -88,11 +91,7 @@ class SimMint(MintBooks):
 
     def unspent_sat(self, token: Token) -> int:
         """Return what of a token can still be spent."""
-        return sum(
-            proof.amount
-            for proof in token.proofs
-            if crypto.hash_to_curve(proof.secret) not in self.spent
-        )
+        return sum(proof.amount for proof in token.proofs if _y(proof.secret) not in self.spent)
 
     def sign(self, b: str, amount: int, keyset_id: str) -> dict[str, Any]:
         signed = _signature(b, amount, keyset_id)
@@ -167,6 +166,11 @@ def _invoice(key: str, amount_msat: int, number: int) -> str:
     del key, number
     made_at_s = int(START.timestamp())
     return invoice_msat(amount_msat, expiry_s=INVOICE_S, made_at_s=made_at_s)
+
+
+@cache
+def _y(secret: str) -> str:
+    return crypto.hash_to_curve(secret)
 
 
 @cache

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import atexit
 import shutil
-import sqlite3
 import tempfile
 import traceback
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -16,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import gevent
 
 from app.store.group import OneByOne
-from app.store.sqlite import SqliteStore
 from domain.ledger import Ledger
 from tests.simulation.clients import Client
 from tests.simulation.house import Parts, World
 from tests.simulation.mint import SimMint
 from tests.simulation.stage import START, Stage, ViolationError
+from tests.simulation.store import Disk, PlainStore
 from tests.simulation.street import Street
 from tests.simulation.upstream import BOOK
 
@@ -48,9 +47,10 @@ class Outcome:
 def simulate(seed: int, *, steps: int = STEPS, parts: Parts = AS_BUILT) -> Outcome:
     """Run a seed: `steps` while everything may fail, then until all is over."""
     stage = Stage(seed)
+    disk = Disk(_folder() / "run.db", _image())
     world = World(
         stage,
-        _fresh_store(),
+        disk,
         SimMint(stage, "ours"),
         SimMint(stage, "theirs"),
         SimMint(stage, "bank"),
@@ -69,6 +69,7 @@ def simulate(seed: int, *, steps: int = STEPS, parts: Parts = AS_BUILT) -> Outco
     finally:
         stage.end()
         street.close()
+        disk.db.close()
     counts = dict(sorted(stage.told.counts.items()))
     return Outcome(seed, found, stage.steps, counts, stage.trace)
 
@@ -116,26 +117,16 @@ def _watched_hub(stage: Stage) -> Iterator[None]:
         hub.handle_error = usual
 
 
-def _fresh_store() -> Path:
-    """Return the path of a store in which only the price list is written."""
-    path = _folder() / "run.db"
-    for old in path.parent.glob("run.db*"):
-        old.unlink()
-    shutil.copyfile(_template(), path)
-    return path
-
-
 @cache
-def _template() -> Path:
-    path = _folder() / "template.db"
-    store = SqliteStore(path, now=lambda: START)
+def _image() -> bytes:
+    """Return a database in which only the price list is written."""
+    disk = Disk(_folder() / "template.db")
+    store = PlainStore(disk, lambda: START)
     store.create()
     ledger = Ledger(OneByOne(store.commit).record, "nobody")
     ledger.adopt_prices(BOOK.version, BOOK.to_document())
     store.close()
-    with closing(sqlite3.connect(path)) as db:
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return path
+    return disk.db.serialize()
 
 
 @cache

@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from app.store.data_keys import DataKeys
 from app.store.errors import StoreBusyError, StoreUnavailableError
 from app.store.sqlite import SqliteStore, _plain
 from domain.event import Entry
@@ -15,23 +16,42 @@ if TYPE_CHECKING:
     from pathlib import Path
     from uuid import UUID
 
-    from app.store.reads import Query
+    from app.store.opening import Store
+    from app.store.reads import Now, Query
     from domain.batch import Answer
     from domain.command import Command
     from tests.simulation.stage import Process, Stage
 
 FAILS = 0.02
 READ_WAITS = 0.1
+HEAD = "SELECT IFNULL(MAX(rowid), 0) FROM stored_events"
 HISTORY = (
     "SELECT topic, state, originator_version FROM stored_events WHERE originator_id = ?"
     " ORDER BY originator_version"
 )
 
 
-class PlainStore(SqliteStore):
-    """The real store with one plain connection to read by, for there is only one thread."""
+class Disk:
+    """What survives every process: a database in memory, over the one connection it has.
 
-    _reader: sqlite3.Connection | None = None
+    There is only one thread, and nobody dies or waits inside a transaction. So that all
+    share a connection changes nothing but the time it takes.
+    """
+
+    def __init__(self, path: Path, image: bytes = b"") -> None:
+        self.path = path
+        self.db = sqlite3.connect(":memory:", isolation_level=None, cached_statements=512)
+        self.db.execute("PRAGMA recursive_triggers = ON")
+        if image:
+            self.db.deserialize(image)
+
+
+class PlainStore(SqliteStore):
+    """The real store on a disk of memory."""
+
+    def __init__(self, disk: Disk, now: Now) -> None:
+        super().__init__(disk.path, now=now)
+        self._db = disk.db
 
     def history(self, stream: UUID) -> list[Entry]:
         with self.snapshot() as query:
@@ -39,11 +59,13 @@ class PlainStore(SqliteStore):
         decode = self.mapper.decode
         return [Entry(stream, version, decode(topic, state)) for topic, state, version in found]
 
+    def head(self) -> int:
+        with self.snapshot() as query:
+            return int(query(HEAD)[0][0])
+
     @contextmanager
     def snapshot(self) -> Iterator[Query]:
-        db = self._reader
-        if db is None:
-            db = self._reader = sqlite3.connect(self.path, isolation_level=None)
+        db = self._db
 
         def query(statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
             return db.execute(statement, [_plain(value) for value in values]).fetchall()
@@ -51,16 +73,19 @@ class PlainStore(SqliteStore):
         yield query
 
     def close(self) -> None:
-        if self._reader is not None:
-            self._reader.close()
+        self._writer = None  # it is everybody's
         super().close()
+
+    def _connect(self) -> sqlite3.Connection:
+        self._writer = self._db
+        return self._db
 
 
 class SimStore(PlainStore):
     """What one process has of the store; it may die before or after each transaction."""
 
-    def __init__(self, path: Path, stage: Stage, process: Process) -> None:
-        super().__init__(path, now=stage.now)
+    def __init__(self, disk: Disk, stage: Stage, process: Process) -> None:
+        super().__init__(disk, stage.now)
         self._stage = stage
         self._process = process
 
@@ -96,6 +121,15 @@ class SimStore(PlainStore):
     def _wait_sometimes(self) -> None:
         if self._stage.chance.random() < READ_WAITS:
             self._stage.cross(self._process, "reads")
+
+
+class SimKeys(DataKeys):
+    """The keys of accounts, written where all else is."""
+
+    @contextmanager
+    def _writing(self) -> Iterator[tuple[Store, Query]]:
+        with self._store.transaction() as query:
+            yield self._store, query
 
 
 class SimLocks:

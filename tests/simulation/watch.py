@@ -43,7 +43,7 @@ class Watch:
     def __init__(self, world: World) -> None:
         self._world = world
         self._auditor = Auditor()
-        self._store = PlainStore(world.path, now=world.stage.now)
+        self._store = PlainStore(world.disk, world.stage.now)
         self._position = 0
         self._seen = -1
 
