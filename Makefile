@@ -13,8 +13,8 @@ UV = $$(command -v uv || echo $(BIN)/uv)
 UNIT := not integration and not postgres and not clients
 # The tests by which every branch of domain and projections is gone through; to measure that
 # takes twice the time.
-COVERING := tests/domain tests/projections tests/store tests/cashier tests/test_metrics.py \
-  tests/test_accounts.py domain projections
+COVERING := tests/domain tests/projections tests/store tests/cashier tests/sealing \
+  tests/test_metrics.py tests/test_accounts.py domain projections
 # How many processes the other tests share.
 JOBS ?= 2
 # What `make simulate` runs.
@@ -55,7 +55,9 @@ check: $(INSTALLED) ## format, lint, types, architecture, unit tests with covera
 	@echo "== architecture"
 	@$(BIN)/lint-imports --no-logo
 	@echo "== unit tests"
-	@$(BIN)/coverage run -m pytest -q -m "$(UNIT)" $(COVERING)
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest -q -m "$(UNIT)" -n $(JOBS) --dist loadfile $(COVERING)
+	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 	@$(BIN)/pytest -q -m "$(UNIT)" -n $(JOBS) --dist loadfile \
 	  $(addprefix --ignore=,$(COVERING))

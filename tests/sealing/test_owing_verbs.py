@@ -121,6 +121,7 @@ FALSE: dict[str, Any] = {
     "no account": bad(account="alice"),
     "another salt": bad(salt="A" * 43 + "="),
     "a short salt": bad(salt="AAAA"),
+    "a salt that cannot be read": bad(salt="A"),
     "another place": bad(place=1),
     "a place outside": bad(place=8),
     "no place": bad(place="0"),
@@ -131,6 +132,9 @@ FALSE: dict[str, Any] = {
     "no note": bad(liabilities="nothing"),
     "a checkpoint for a note": bad(
         liabilities=KEY.note("house.example\n1\n" + "A" * 43 + "=\n")
+    ),
+    "a note about another house": bad(
+        liabilities=KEY.note(f"other/liabilities\n9\n{'A' * 43}=\n6259\n{'A' * 43}=\n")
     ),
     "a text for a proof": "proof",
     "nothing at all": None,
