@@ -66,7 +66,7 @@ def listing_of(settings: Settings) -> Listing:
         name=settings.name,
         about=settings.description,
         urls=tuple(url for url in urls if url and _is_for_others(url)),
-        mints=settings.cashu_mints,
+        mints=tuple(url for url in settings.cashu_mints if _is_for_others(url)),
         version=version("tallystick"),
     )
 

@@ -38,7 +38,7 @@ from app.web.admin.log import Log
 from app.web.app import Doors, create_web
 from app.web.bearer import Bearer
 from app.web.info import About
-from app.web.ratelimits import Limits, RealAddress
+from app.web.ratelimits import Limits, RateLimits, RealAddress
 from app.web.statement import Books
 from domain.errors import LedgerError
 from domain.ledger import Ledger
@@ -87,16 +87,18 @@ def create_app(settings: Settings | None = None) -> Flask:
         atexit.register(store.close)
     # Made once: nobody else writes through that store, whatever doors there are.
     change = changing_beside_the_hub(told)
-    app = _opened(house, told, change)
+    # Made once as well: a change of settings must not give anybody a full minute anew.
+    limits = RateLimits(_limits(house.settings))
+    app = _opened(house, told, change, limits)
     present = Present(app.wsgi_app)
     app.wsgi_app = present.serve  # type: ignore[method-assign]  # how Flask documents it
-    gevent.spawn(_follow_settings, house, told, change, present)
+    gevent.spawn(_follow_settings, house, told, change, limits, present)
     return app
 
 
-def _opened(house: House, told: Store, change: Change) -> Flask:
+def _opened(house: House, told: Store, change: Change, limits: RateLimits) -> Flask:
     """Return the doors as the settings of now want them."""
-    doors = _doors(house)
+    doors = _doors(house, limits)
     app = create_web(doors)
     app.register_blueprint(health.blueprint(health_of(house)))
     seals = Seals(house.store)
@@ -120,14 +122,17 @@ def _opened(house: House, told: Store, change: Change) -> Flask:
     return app
 
 
-def _follow_settings(house: House, told: Store, change: Change, present: Present) -> None:
+def _follow_settings(
+    house: House, told: Store, change: Change, limits: RateLimits, present: Present
+) -> None:
     """Let the doors be as the settings of now want them, within seconds of a change."""
     while True:
         gevent.sleep(LOOK_AGAIN_S)
         try:
             if house.store.settings() != house.changed:
                 found = renewed(house)
-                present.app = _opened(found, told, change).wsgi_app
+                present.app = _opened(found, told, change, limits).wsgi_app
+                limits.change(_limits(found.settings))
                 house = found
         except (SettingsError, StoreError, LedgerError) as error:
             logger.warning("settings are as they were: %s", error)
@@ -154,7 +159,7 @@ def open_changes(settings: Settings) -> Iterator[Changes]:
         store.close()
 
 
-def _doors(house: House) -> Doors:
+def _doors(house: House, limits: RateLimits) -> Doors:
     settings = house.settings
     rates = Rates(
         house.store.rate,
@@ -201,7 +206,7 @@ def _doors(house: House) -> Doors:
         key_secret=house.seed.subkey(API_KEYS),
         body_bytes_max=settings.body_bytes_max,
         body_timeout_s=settings.body_timeout_s,
-        limits=_limits(settings),
+        limits=limits,
         witness=house.metrics.count_request,
     )
 

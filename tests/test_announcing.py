@@ -91,6 +91,12 @@ def test_an_address_at_home_is_nobody_elses_business(
     assert listing_of(with_(environ, HTTP_URL=url)).urls == ()
 
 
+def test_a_mint_at_home_is_not_told_of_to_others(environ: pytest.MonkeyPatch) -> None:
+    mints = "https://mint.example.com,http://127.0.0.1:3338"
+
+    assert listing_of(with_(environ, CASHU_MINTS=mints)).mints == ("https://mint.example.com",)
+
+
 def test_nothing_is_done_on_nostr_unless_it_is_asked_for(
     environ: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -84,7 +84,7 @@ class Doors:
     key_secret: bytes = field(repr=False)
     body_bytes_max: int
     body_timeout_s: float
-    limits: Limits = field(default_factory=Limits)
+    limits: RateLimits = field(default_factory=lambda: RateLimits(Limits()))
     witness: Callable[[RequestLine], None] | None = None
 
 
@@ -110,7 +110,7 @@ def _register(app: Flask, doors: Doors) -> None:
     till = xcashu.Till(doors.tickets, bodies)
     small = Bodies(bytes_max=WALLET_BYTES_MAX, timeout_s=doors.body_timeout_s)
     keys = ApiKeys(doors.key_secret)
-    rates = RateLimits(doors.limits)
+    rates = doors.limits
     rates.attach(app)
     repeats = Repeats(doors.charges.serve, doors.history)
     paid = proxy.Proxy(bearer, doors.charges, till, bodies, rates, repeats)

@@ -58,6 +58,15 @@ class Buckets:
         """Return the seconds until the bucket is full."""
         return (self.per_minute - self._of(name)) * MINUTE_S / self.per_minute
 
+    def hold(self, per_minute: int) -> None:
+        """Let each hold so much from now on; what was taken of it stays taken."""
+        if per_minute == self.per_minute:
+            return
+        more = per_minute - self.per_minute
+        now_s = self._clock()
+        self._held = {name: (self._of(name) + more, now_s) for name in self._held}
+        self.per_minute = per_minute
+
     def _of(self, name: Hashable) -> float:
         found = self._held.get(name)
         if found is None:

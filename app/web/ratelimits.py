@@ -68,6 +68,13 @@ class RateLimits:
         self._at_once_max = limits.at_once
         self._at_once: Counter[UUID] = Counter()
 
+    def change(self, limits: Limits) -> None:
+        """Allow what `limits` say from now on; what was counted, counts for them too."""
+        self._requests.hold(limits.requests_per_minute)
+        self._tokens.hold(limits.tokens_per_minute)
+        self._creations.hold(limits.creations_per_minute)
+        self._at_once_max = limits.at_once
+
     def attach(self, app: Flask) -> None:
         """Tell what is left with every answer, note when it has ended, count strangers."""
         app.before_request(self._look_at_strangers)

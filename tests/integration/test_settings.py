@@ -95,8 +95,18 @@ def where() -> str:
 
 
 @pytest.fixture
+def more() -> dict[str, str]:
+    """Further settings of the environment; a test that needs some overrides it."""
+    return {}
+
+
+@pytest.fixture
 def house(
-    where: str, request: pytest.FixtureRequest, mint: RealMint, tmp_path: Path
+    where: str,
+    more: dict[str, str],
+    request: pytest.FixtureRequest,
+    mint: RealMint,
+    tmp_path: Path,
 ) -> Iterator[Open]:
     place: Place = request.getfixturevalue(where)
     models = tmp_path / "models.json"
@@ -108,6 +118,7 @@ def house(
         "UPSTREAM_PROVIDER_FEE": "1",
         "MODELS_PATH": str(models),
         "NAME": "Of the environment",
+        **more,
     }
     with UpstreamDouble() as upstream:
         address = new_address(url, mint.url, upstream.base_url)
@@ -146,6 +157,23 @@ def test_a_stream_that_runs_is_charged_as_it_was_admitted(house: Open) -> None:
     assert [event.cost_msat for event in charged] == [1_000, 3_000]
     assert len({event.terms.price_version for event in charged}) == 2
     assert "0 differences" in said(house.url, "verify").decode()
+
+
+# Limits are counted by each worker for itself.
+@pytest.mark.parametrize("more", [{"WORKERS": "1", "RATE_LIMIT_CONCURRENT": "1"}], ids=[""])
+def test_a_change_gives_nobody_more_than_the_limits_allow(house: Open) -> None:
+    with ThreadPoolExecutor(1) as thread:
+        running = thread.submit(house.client.chat, stream=True, model=SLOW_MODEL)
+        house.until(lambda: house.client.msat()[1] > 0)
+        house.settings("set", "NAME", "Of the operator")
+        house.until(lambda: house.names() == {"Of the operator"})
+        beside_it = house.client.chat()
+        is_still_running = house.client.msat()[1] > 0
+        running.result()
+    after = house.client.chat()
+
+    assert is_still_running
+    assert (beside_it.status, after.status) == (429, 200)
 
 
 def test_the_back_office_follows_too(house: Open) -> None:

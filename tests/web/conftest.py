@@ -42,7 +42,7 @@ from app.store.sqlite import SqliteStore
 from app.web.app import Doors, create_web
 from app.web.bearer import Bearer
 from app.web.info import About
-from app.web.ratelimits import Limits
+from app.web.ratelimits import Limits, RateLimits
 from app.web.receipts import blueprint as receipts_blueprint
 from domain.ledger import Ledger
 from domain.msat import Msat
@@ -315,7 +315,7 @@ def house(
         key_secret=seed.subkey(b"api keys"),
         body_bytes_max=BODY_BYTES_MAX,
         body_timeout_s=BODY_TIMEOUT_S,
-        limits=limits,
+        limits=RateLimits(limits),
     )
     app = create_web(doors)
     otherwise = watch(app)

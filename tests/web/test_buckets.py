@@ -87,3 +87,28 @@ def test_only_the_names_used_last_are_remembered(clock: Clock) -> None:
         buckets.take(name, 30)
 
     assert [buckets.left(name) for name in "abc"] == [0, 60, 30]
+
+
+@pytest.mark.parametrize(("per_minute", "left", "wait_s"), [(90, 40, 0.0), (20, 0, 93.0)])
+def test_what_was_taken_stays_taken_when_there_is_more_or_less(
+    clock: Clock, per_minute: int, left: int, wait_s: float
+) -> None:
+    buckets = Buckets(60, clock)
+    buckets.take("a", 60)
+    clock.now_s += 10
+
+    buckets.hold(per_minute)
+
+    # Fifty are still taken: of twenty that is thirty too many, and they fill at the new rate.
+    assert (buckets.left("a"), buckets.left("b")) == (left, per_minute)
+    assert buckets.take("a", 1) == wait_s
+
+
+def test_a_limit_that_was_away_for_a_while_counts_on(clock: Clock) -> None:
+    buckets = Buckets(60, clock)
+    buckets.take("a", 60)
+
+    buckets.hold(0)
+    buckets.hold(60)
+
+    assert buckets.left("a") == 0

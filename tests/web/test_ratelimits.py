@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from app.web.app import create_web
 from app.web.ratelimits import Limits, RealAddress, asked_for
 from tests.doubles.upstream import Behaviour
 from tests.web.conftest import COST_MSAT, QUESTION, bearer
@@ -141,6 +143,25 @@ def test_a_stream_counts_until_it_ends(house: House) -> None:
     assert [answer.status_code for answer in answers] == [200, 429, 200]
     assert meanwhile.get_json()["error"]["code"] == "rate_limit_exceeded"
     assert meanwhile.headers["Retry-After"] == "1"
+
+
+@limited(requests_per_minute=2, at_once=1)
+def test_doors_that_are_renewed_go_on_counting(house: House) -> None:
+    key = house.key()
+    document = {"model": "bare", "messages": QUESTION, "max_tokens": 50, "stream": True}
+    stream = house.client.post(
+        "/v1/chat/completions", json=document, headers=bearer(key), buffered=False
+    )
+
+    house.doors.limits.change(Limits(requests_per_minute=3, at_once=1))
+    renewed = replace(house, client=create_web(house.doors).test_client())
+    meanwhile = ask(renewed, key)
+    stream.close()
+    answers = [ask(renewed, key), ask(renewed, key), ask(renewed, key)]
+
+    assert meanwhile.status_code == 429
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert answers[0].headers["x-ratelimit-limit-requests"] == "3"
 
 
 @limited(at_once=1)
