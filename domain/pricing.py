@@ -127,13 +127,13 @@ class ModelPrice:
     def at(self, rate: MsatPerUsd | None) -> Tariff:
         """Return these prices in msat; a price in dollars needs a `rate`."""
         if self.currency == "msat":
-            return self._whole if rate is None else replace(self._whole, rate=rate)
+            return self.whole if rate is None else replace(self.whole, rate=rate)
         if rate is None:
             raise PricingError("A price in dollars needs a rate of exchange.")
-        return self._whole.times(rate)
+        return self.whole.times(rate)
 
     @cached_property
-    def _whole(self) -> Tariff:
+    def whole(self) -> Tariff:
         """The prices in their own currency, in whole numbers: a rate only multiplies them."""
         prices = {name: self.component(name) for name in COMPONENTS}
         sizes = {size: self.image_of_size(size) for size in self.image_sizes or ()}
@@ -196,7 +196,7 @@ class Tariff:
 
     def cost(self, usage: Usage) -> Cost:
         """Return what `usage` costs, its exact sum rounded up once."""
-        sums = self._sums(usage)
+        sums = self.sums(usage)
         # The running sums are rounded, not the parts: so the parts add up to the total.
         base_msat, input_msat, total_msat = (-(-each // self.denominator) for each in sums)
         long = usage.long_cache_tokens
@@ -215,7 +215,7 @@ class Tariff:
         """Return the total of `cost` alone, for whoever works out a million of them."""
         if usage.upstream_usd:
             return self.asked_msat(usage)
-        return -(-self._sums(usage)[2] // self.denominator)
+        return -(-self.sums(usage)[2] // self.denominator)
 
     def asked_msat(self, usage: Counts) -> int:
         """Return what the upstream itself asks for `usage`, raised by the house's margin.
@@ -230,7 +230,7 @@ class Tariff:
             raise PricingError("What the upstream asks is no decimal number.") from error
         return Msat.ceil(usd * self.rate.value).msat
 
-    def _sums(self, usage: Counts) -> tuple[int, int, int]:
+    def sums(self, usage: Counts) -> tuple[int, int, int]:
         """Return the base, the base and input, and all of it, over the denominator."""
         cached, written = usage.cached_tokens, usage.cache_write_tokens
         plain, unthought = (

@@ -10,14 +10,14 @@ from domain.deposit import Credited, Received, Refused, Replanned
 from domain.errors import LedgerBrokenError, LedgerError
 from domain.foreign import ForeignRefused
 from domain.guards import DEPOSIT, INVOICE, GuardRows
-from domain.hold import Charged, Held, Metered, Released, Terms
+from domain.hold import Charged, Held, Metered, Released
 from domain.identity import setting_of
 from domain.invoice import InvoiceCredited, InvoiceLapsed, InvoiceOpened, InvoicePlanned
 from domain.keyset import KeysetAdvanced
 from domain.lost import ProofsLost
 from domain.payout import PayoutStarted
 from domain.prices import PricesAdopted
-from domain.pricing import MsatPerUsd, PriceBook, Tariffs
+from domain.pricing import ModelPrice, MsatPerUsd, PriceBook
 from domain.reconcile import Reconciled
 from domain.refund import Started
 from domain.setting import SettingChanged
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from uuid import UUID
 
+    from domain.bounds import Counts
     from domain.deposit import Claim
     from domain.event import Entry, Event
     from domain.invoice import Bill
@@ -55,8 +56,8 @@ FOLLOWS: dict[type[Event], tuple[str, ...]] = {
 
 BEGINNINGS = (Received, Started, InvoiceOpened, PayoutStarted, SwapStarted)
 ENDS = (Charged, Released)
-TARIFFS_MAX = 1_000
-"""Price lists at a rate that are kept at hand; a long log has seen very many rates."""
+RATES_MAX = 1_000
+"""Rates that are kept at hand; a long log has seen very many."""
 
 END_VERSION = 2
 """A hold is its first event, and its one end the second."""
@@ -69,7 +70,7 @@ class Auditor:
         self.rows = GuardRows(tracked=False)
         self.books = Books()
         self._prices: dict[str, PriceBook] = {}
-        self._known: dict[tuple[str, str], Tariffs] = {}
+        self._rates: dict[str, MsatPerUsd | None] = {}
         self._claims: dict[UUID, Claim] = {}
         self._bills: dict[UUID, Bill] = {}
         self._refused: dict[UUID, int] = {}
@@ -134,20 +135,18 @@ class Auditor:
             return
         if not _is_plain(event.usage):
             usage_of(event.usage)
-        tariff = self._tariffs(event.terms).find(event.terms.model)
-        cost_msat = tariff.total_msat(event.usage)
+        terms = event.terms
+        price = self._prices[terms.price_version].find(terms.model)
+        cost_msat = total_msat(price, event.usage, self._rate(terms.btc_usd))
         if cost_msat != event.cost_msat:
             raise LedgerBrokenError(f"the price list says {cost_msat} msat")
 
-    def _tariffs(self, terms: Terms) -> Tariffs:
-        key = terms.price_version, terms.btc_usd
-        known = self._known.get(key)
-        if known is None:
-            if len(self._known) == TARIFFS_MAX:
-                self._known.clear()
-            prices = self._prices[terms.price_version]
-            known = self._known[key] = prices.at(rate_of(terms.btc_usd))
-        return known
+    def _rate(self, btc_usd: str) -> MsatPerUsd | None:
+        if btc_usd not in self._rates:
+            if len(self._rates) == RATES_MAX:
+                self._rates.clear()
+            self._rates[btc_usd] = rate_of(btc_usd)
+        return self._rates[btc_usd]
 
     def _check_step(self, stream: UUID, version: int, event: Event) -> None:
         if isinstance(event, BEGINNINGS):
@@ -258,6 +257,19 @@ def _is_plain(usage: Metered) -> bool:
         and not usage.spoken_tokens
         and not usage.long_cache_tokens
     )
+
+
+def total_msat(price: ModelPrice, usage: Counts, rate: MsatPerUsd | None) -> int:
+    """Return what `price.at(rate)` says that `usage` costs in all.
+
+    A long log has seen thousands of rates: to make the tariffs of each takes longer than all
+    that is worked out with them.
+    """
+    if usage.upstream_usd or price.currency == "msat" or rate is None:
+        return price.at(rate).total_msat(usage)
+    whole, factor = price.whole, rate.value
+    total = whole.sums(usage)[2] * factor.numerator
+    return -(-total // (whole.denominator * factor.denominator))
 
 
 def usage_of(metered: Metered) -> Usage:

@@ -13,7 +13,7 @@ from domain.identity import prices_of_version
 from domain.prices import AdoptPrices
 from domain.rate import ObserveRate
 from domain.refund import Cancel, Collect, Issue, Issued, Redraft, Redrafted, Start, Started
-from projections.audit import TARIFFS_MAX, Auditor, rate_of
+from projections.audit import RATES_MAX, Auditor, rate_of
 from tests.domain.given import (
     ALICE,
     AT,
@@ -367,7 +367,7 @@ def test_what_is_found_says_where() -> None:
 
 def test_many_rates_are_each_taken_for_what_they_are() -> None:
     told: list[Entry] = []
-    for number in range(TARIFFS_MAX + 2):
+    for number in range(RATES_MAX + 2):
         terms = msgspec.structs.replace(TERMS, btc_usd=str(50_000 + number))
         command = Hold(name(500 + number), ALICE, 0, "w", terms)
         held = made(command, fold(*STORY))
