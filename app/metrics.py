@@ -31,6 +31,7 @@ class Metrics:
         self._requests = self._counter("requests", "Requests answered.", "route", "status")
         self._seconds = self._histogram("request_seconds", "From request to end of answer.")
         self._first = self._histogram("first_chunk_seconds", "From request to first chunk.")
+        self._found: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self._charged = self._counter("charged_msat", "Charged to clients, in msat.")
         self._failures = self._counter(
             "gateway_failures", "What mints and providers failed at.", "gateway", "name", "kind"
@@ -54,12 +55,23 @@ class Metrics:
 
     def count_request(self, line: RequestLine) -> None:
         """Count a request that has ended."""
-        self._requests.labels(line.route, str(line.status)).inc()
-        self._seconds.labels(line.route).observe(line.duration_ms / 1000)
+        counter, seconds = self._of(line.route, line.status)
+        counter.inc()
+        seconds.observe(line.duration_ms / 1000)
         if line.first_chunk_ms is not None:
             self._first.labels(line.route).observe(line.first_chunk_ms / 1000)
         if line.charged_msat:
             self._charged.inc(line.charged_msat)
+
+    def _of(self, route: str, status: int) -> tuple[Counter, Histogram]:
+        """Return the figures of such requests: to find them takes as long as to count."""
+        found = self._found.get((route, status))
+        if found is None:
+            found = self._found[route, status] = (
+                self._requests.labels(route, str(status)),
+                self._seconds.labels(route),
+            )
+        return found
 
     def count_failure(self, gateway: str, name: str, kind: str) -> None:
         """Count that a `mint` or a `provider`, as the operator names it, has failed."""

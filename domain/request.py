@@ -99,6 +99,9 @@ def part_types(document: Mapping[str, object]) -> Iterator[object]:
 
 def mappings(value: object) -> Iterator[Mapping[str, object]]:
     """Yield the objects in a list, or the one that stands in its place."""
+    if value is None or isinstance(value, str):
+        # Nearly all of what is asked for is not there, or is a text.
+        return
     for each in value if isinstance(value, list) else (value,):
         if isinstance(each, Mapping):
             yield each

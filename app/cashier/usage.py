@@ -187,8 +187,11 @@ def _asked_usd(members: Mapping[str, object]) -> str:
     amounts = [cost.get("total_usd") if isinstance(cost, Mapping) else cost]
     if members.get("is_byok") is True:
         amounts.append(_details(members, "cost_details").get("upstream_inference_cost"))
+    told = [amount for amount in amounts if amount is not None]
+    if not told:
+        return ""
     try:
-        usd = sum((exact(amount) for amount in amounts if amount is not None), Fraction(0))
+        usd = sum(map(exact, told), Fraction(0))
     except ValueError:
         return ""
     # Some write more decimals than any price list has.
