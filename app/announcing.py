@@ -12,14 +12,12 @@ from app.changes import present
 from app.discovery.directory import Directory
 from app.discovery.listing import Draft, Listing
 from app.discovery.publisher import Publisher, listed_in
-from app.environment import SettingsError
 from app.gateways.addresses import is_of_own_network
 from app.gateways.guarded import Fetch
-from app.gateways.nostr.key import NostrKey, NostrKeyError
 from app.gateways.nostr.relay import Relay
-from app.gateways.onion import find_onion_url
 from app.house import guard_of, way_out
 from app.nostr_verbs import Announcing
+from app.public import key_of, onion_url_of
 from app.store.nostr_rows import LISTED, NostrRows
 from app.store.opening import open_store
 
@@ -30,33 +28,6 @@ if TYPE_CHECKING:
     from app.store.opening import Store
 
 HEALTH_BYTES_MAX = 2 * 1024 * 1024
-
-
-def key_of(settings: Settings) -> NostrKey | None:
-    """Return the key that our listing is signed with, if there is one.
-
-    Raises `SettingsError` when it is none, or when NPUB names another.
-    """
-    if settings.nsec is None:
-        return None
-    try:
-        key = NostrKey.read(settings.nsec.get_secret_value())
-    except NostrKeyError as error:
-        raise SettingsError(f"NSEC {error}. (Its checksum is wrong.)") from error
-    if settings.npub not in {None, key.npub}:
-        raise SettingsError("NPUB is not the public key of NSEC: leave one of them out.")
-    return key
-
-
-def npub_of(settings: Settings) -> str | None:
-    """Return the operator's public key: what is set, or what follows from the private one."""
-    key = key_of(settings)
-    return key.npub if key else settings.npub
-
-
-def onion_url_of(settings: Settings) -> str | None:
-    """Return the address of our onion service: what is set, or what Tor has written."""
-    return settings.onion_url or find_onion_url(settings.onion_hostname_file)
 
 
 def listing_of(settings: Settings) -> Listing:

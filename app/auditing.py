@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from zoneinfo import ZoneInfo
 
 import gevent
@@ -21,13 +20,10 @@ from app.sealing.prove import Proofs
 from app.selling import create_providers
 from app.staff.attempts import Attempts
 from app.staff.operators import Operators
-from app.staff.passwords import Hasher, made_up
-from app.store.opening import open_store
+from app.staff.passwords import Hasher
 from app.store.seals import Seals
 from app.store.threads import (
     beside_the_hub,
-    changing_one_by_one,
-    one_by_one,
 )
 from app.web.admin.auditor import Auditor
 from app.web.admin.log import Log
@@ -46,11 +42,9 @@ from domain.guards import (
     SWAP,
     SWEEP,
 )
-from domain.ledger import Ledger
-from domain.rights import FIRST, SCOPES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from app.house import House
     from app.staff.attempts import Change
@@ -63,7 +57,6 @@ NO_ANSWER = (
 )
 A = TypeVar("A")
 B = TypeVar("B")
-FIRST_START = "the first start of the house"
 
 
 def create_auditor(house: House, told: Store, change: Change) -> Auditor:
@@ -137,25 +130,3 @@ def in_time(ask: Callable[[A], B]) -> Callable[[A], B]:
             return ask(given)
 
     return asked
-
-
-def first_password(database_url: str) -> str | None:
-    """Return the password of an operator just made, `None` if there was any before."""
-    with open_operators(database_url) as operators:
-        if operators.all():
-            return None
-        password = made_up()
-        operators.add(FIRST, password, SCOPES, FIRST_START)
-    return password
-
-
-@contextmanager
-def open_operators(database_url: str) -> Iterator[Operators]:
-    """Build what changes operators; raises `StoreError`."""
-    store, _ = open_store(database_url)
-    ledger = Ledger(one_by_one(store), owner="operators")
-    change: Callable[..., Any] = changing_one_by_one(store)
-    try:
-        yield Operators(ledger, store, change, Hasher())
-    finally:
-        store.close()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import gevent
 
-from app.announcing import keeps_directory, npub_of, onion_url_of
+from app.announcing import keeps_directory
 from app.auditing import create_auditor
 from app.cashier.bill import Policy
 from app.cashier.charge import Charges
@@ -22,6 +22,7 @@ from app.cashier.ticket import Tickets
 from app.changes import Changes
 from app.environment import SettingsError, load_settings
 from app.house import House, build, renewed, signing_key
+from app.public import npub_of, onion_url_of
 from app.readiness import health_of
 from app.sealing.owed import OwedProofs
 from app.sealing.prove import Proofs

@@ -6,14 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from app.announcing import (
-    create_publisher,
-    keeps_directory,
-    listing_of,
-    npub_of,
-    onion_url_of,
-)
+from app.announcing import create_publisher, keeps_directory, listing_of
 from app.environment import SettingsError, load_settings
+from app.public import npub_of, onion_url_of
 from app.settings import Settings
 from tests.store.places import SqlitePlace
 

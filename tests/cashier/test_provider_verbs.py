@@ -8,10 +8,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from app.cashier.providers import opened
-from app.cli import provider
 from app.gateways.mint.errors import SealError
 from app.provider_verbs import VERBS
 from app.store.errors import StoreUnavailableError
+from app.verbs import provider
 from tests.cashier.test_providers import KEY, OWN_KEY, SEALER, Desk, listing
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from app.announcing import onion_url_of
 from app.environment import load_settings
 from app.gateways.way_out import WayOut
+from app.public import onion_url_of
 from tests.gateways.conftest import free_port
 
 if TYPE_CHECKING:

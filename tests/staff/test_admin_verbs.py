@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner, Result
 
-from app.auditing import first_password, open_operators
 from app.cli import main
+from app.staff.opening import first_password, open_operators
 from domain.rights import SCOPES
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ ROOT = Path(__file__).parents[2]
 SEED = "abandon " * 11 + "about"
 PASSWORD = "correct horse battery"
 SERVE = """
-import app.cli as cli
-cli._greet_first_operator({url!r})
+from app import serving
+serving._greet_first_operator({url!r})
 """
 
 
