@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from app.store.opening import Store
     from projections.checkpoint import VerifierKey
 
-LONG = 100_000
-"""From so many events on, a second process is worth the second that it takes to begin."""
+LONG = 250_000
+"""From so many events on, a second process is worth what it takes to begin."""
 
 
 @click.command()

@@ -46,6 +46,10 @@ CSV_TYPE = "text/csv; charset=utf-8"
 PLACE = re.compile(r"(\d{1,18})\.(\d{1,9})", re.ASCII)
 GROUPS = {"day,model": ("day", "model"), "day": ("day",), "model": ("model",), "none": ()}
 BY_KEY = "key"
+AS_OF = (
+    *("account", "as_of", "position", "available_msat", "held_msat"),
+    *("btc_usd", "available_usd", "held_usd"),
+)
 
 
 class Books:
@@ -128,6 +132,11 @@ class Books:
         total, *children = self._look(read)
         children = [each for each in children if each["requests"]]
         del total["key"]
+        if _wants_csv():
+            heading = (BY_KEY, *AMOUNTS)
+            return _csv(
+                "usage", table(heading, (tuple(each.values()) for each in children)), {}
+            )
         document = {"account": str(account_id), "from": days[0], "to": days[1]}
         return as_json({**document, "usage": children, "total": total})
 
@@ -180,7 +189,10 @@ class Books:
 
         upto, stand = self._look(stood)
         document = {"account": account_id, "as_of": at.isoformat(), "position": upto}
-        return as_json({**document, **stood_document(accounts, stand)})
+        told = {**document, **stood_document(accounts, stand)}
+        if _wants_csv():
+            return _csv("balance", table(AS_OF, [[told.get(name, "") for name in AS_OF]]), {})
+        return as_json(told)
 
 
 def blueprint(books: Books) -> Blueprint:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import csv
+import io
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -99,6 +101,8 @@ def test_a_parent_is_told_which_key_has_spent(house: House) -> None:
         (child_id, COST_MSAT)
     ]
     assert usage["total"]["cost_msat"] == 2 * COST_MSAT + 2 * CHILD_KEY_COST_MSAT
+    table = house.client.get(f"{USAGE}?group_by=key&format=csv", headers=bearer(key)).text
+    assert [row["key"] for row in csv.DictReader(io.StringIO(table))] == [child_id]
     named = {each["id"]: each["api_key"] for each in house.info(key)["child_keys"]}
     assert named == {child_id: child, str(account_of_key(idle)): idle}
 

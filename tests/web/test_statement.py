@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -193,6 +193,38 @@ def test_usage_can_be_added_up(house: House, key: str, group_by: str) -> None:
 
     assert {"day", "model"} & set(line) == {group_by} - {"none"}
     assert line["requests"] == 2
+
+
+def test_the_balance_as_of_a_moment_can_be_opened_in_a_spreadsheet(
+    house: House, key: str
+) -> None:
+    house.ledger.observe_rate(uuid4(), "50000", ("here",))
+    follow(house)
+    now = house.store.now().isoformat()
+
+    found = told(house, key, STATEMENT, as_of=now)
+    answer = get(house, key, STATEMENT, as_of=now, format="csv")
+    wrong = get(house, key, STATEMENT, as_of=now, format="xml")
+
+    (row,) = csv.DictReader(io.StringIO(answer.text))
+    assert row == {name: str(value) for name, value in found.items()}
+    assert row["btc_usd"] == "50000"
+    assert wrong.status_code == 400
+
+
+def test_usage_is_of_its_own_account_and_of_its_days_alone(house: House, key: str) -> None:
+    today = datetime.now(UTC).date()
+    tomorrow, next_day = today + timedelta(days=1), today + timedelta(days=2)
+    other = house.key(500)
+
+    def requests(who: str, begin: date, end: date) -> int:
+        days = {"from": begin.isoformat(), "to": end.isoformat()}
+        return int(told(house, who, USAGE, **days)["total"]["requests"])
+
+    assert requests(key, today, tomorrow) == requests(key, today, next_day) == 2
+    assert requests(key, tomorrow, next_day) == 0
+    assert requests(key, today - timedelta(days=3), today) == 0
+    assert requests(other, today, tomorrow) == 0
 
 
 def test_usage_can_be_opened_in_a_spreadsheet(house: House, key: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from app.web.admin import figures, words
 from domain.posting import KINDS, postings
 from tests.domain.given import MINT
-from tests.projections.story import CLIENTS, OTHER_MINT, books_of, rates_change
+from tests.projections.story import CLIENTS, OTHER_MINT, Story, books_of, rates_change
 from tests.web.admin.conftest import HOSTILE_MINT, MODELS, SCRIPT, View, fill, view_of
 from tests.web.admin.reading import all_rows, positions, rows, sat_msat, tile
 
@@ -56,6 +56,22 @@ def test_the_days_and_the_models_add_up_to_what_was_earned(both: View) -> None:
     assert len(days) == 30
     assert sum(days) == sum(models.values()) == earned_msat
     assert set(models) == set(MODELS)
+
+
+def test_the_rate_is_told_with_its_age(store: Store, desk: Store) -> None:
+    story = Story()
+    story.now = datetime.now(UTC) - timedelta(minutes=7, seconds=5)
+    story.ledger.observe_rate(story.new(), "97120.12", ("here",))
+    view = view_of(store, story, desk)
+    view.sign_in()
+    before = view.page("/admin/")
+    fill(store, story)
+
+    text = view.page("/admin/")
+
+    assert "no rate was observed yet" in before
+    assert tile(text, "Bitcoin in USD") == "$97,120.12"
+    assert "observed 7 min ago" in text
 
 
 def test_each_mint_agrees_with_its_proofs(both: View) -> None:

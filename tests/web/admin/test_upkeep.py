@@ -5,19 +5,25 @@ from __future__ import annotations
 import re
 import time
 from datetime import timedelta
+from html import unescape
 from typing import TYPE_CHECKING
 
 import pytest
 
 from app.cashier.enquiry import Enquiry
+from app.cashier.errors import RefundPendingError
 from app.cashier.reconcile import Reconciliation
 from app.diary import Diary
 from app.gateways.mint import crypto
 from app.store.threads import changing_one_by_one
 from domain.guards import ISSUED, REFUND
+from domain.msat import Msat
+from domain.operators import OperatorActed
 from tests.cashier.house import ALICE, BOB, SEED
 from tests.domain.given import MINT
+from tests.doubles.mint import Fault
 from tests.projections.story import Story
+from tests.staff.desk import events_in
 from tests.web.admin.conftest import TOKEN, View, view_of
 from tests.web.admin.reading import rows
 
@@ -84,6 +90,10 @@ def test_a_movement_is_asked_about_again_and_that_is_an_event(
 
     assert "It has no end yet." in before.text
     assert "It has come to its end." in after.text
+    asked = [e for e in events_in(counter.desk) if isinstance(e, OperatorActed)][-2:]
+    assert [(event.who, event.act, event.about) for event in asked] == [
+        ("admin", "asked again", str(refund.refund_id))
+    ] * 2
 
 
 @pytest.mark.parametrize("movement", ["00000000-0000-4000-8000-0000000fffff"])
@@ -127,6 +137,30 @@ def test_a_comparison_is_told_by_name_and_its_proofs_are_listed(
     (total,) = re.findall(r"<tfoot>.*?([0-9.]+)</td></tr></tfoot>", proofs)
     assert total == worth
     assert "issued" in proofs
+
+
+@pytest.mark.parametrize(
+    ("stuck_after", "column"), [(timedelta(hours=1), 4), (timedelta(0), 5)]
+)
+def test_what_is_in_flight_or_stuck_leads_to_its_proofs(
+    counter: View, house: House, mint: MoodyMint, stuck_after: timedelta, column: int
+) -> None:
+    """M42."""
+    mint.fault("swap", Fault.DROP_REQUEST, times=1_000)
+    with pytest.raises(RefundPendingError):
+        house.refunds.refund(ALICE, Msat(30_000))
+    Reconciliation(house.ledger, house.mints, house.store, stuck_after).run()
+
+    page = counter.page("/admin/reconciliation/")
+    (row,) = [row for row in rows(page) if len(row) == 8 and row[1][1:].isdigit()]
+    (address,) = re.findall(r'href="([^"]*name=in-flight[^"]*)"', page)
+    proofs = counter.page(unescape(address))
+
+    assert row[column] == "32.000"
+    assert [cell for place, cell in enumerate(row[4:], 4) if place != column] == ["0.000"] * 3
+    (total,) = re.findall(r"<tfoot>.*?([0-9.]+)</td></tr></tfoot>", proofs)
+    assert total == "32.000"
+    assert "refund" in proofs
 
 
 def test_a_mint_is_asked_now_and_names_what_is_gone(
