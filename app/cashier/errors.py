@@ -13,6 +13,7 @@ CashierError
 ├── TokenTooSmallError       the token is worth less than the request can cost
 ├── NoChangeError            of this token nothing is here to give back
 ├── ChangeCollectedError     what was to give back was given back, and collected
+├── RefundTakenBackError     what was to give back is its account's again
 ├── NoRateError              what a bitcoin costs is not known well enough just now
 ├── NoLightningError         no mint of this house makes Lightning invoices for us alone
 ├── TooManyInvoicesError     more invoices are asked for than a mint would bear
@@ -102,6 +103,10 @@ class NoChangeError(CashierError):
 
 class ChangeCollectedError(CashierError):
     """The refund was already collected."""
+
+
+class RefundTakenBackError(CashierError):
+    """The refund was taken back, and is available again; ask for another one."""
 
 
 class NoRateError(CashierError):

@@ -63,12 +63,14 @@ class Expiry:
         payouts: Payouts,
         address_of: Callable[[UUID], str],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        new_id: Callable[[], UUID] = uuid4,
     ) -> None:
         self._books = books
         self._refunds = refunds
         self._payouts = payouts
         self._address_of = address_of
         self._now = now
+        self._new_id = new_id
         self._after: tuple[datetime, UUID] | None = None
 
     def refund_expired(self) -> int:
@@ -94,7 +96,7 @@ class Expiry:
         try:
             address = self._address_of(account_id)
             if address:
-                self._payouts.refund_to(uuid4(), account_id, address)
+                self._payouts.refund_to(self._new_id(), account_id, address)
             else:
                 self._refunds.refund(account_id)
         except (CashierError, GatewayError, LedgerError, SealError, TokenError) as error:

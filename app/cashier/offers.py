@@ -82,6 +82,9 @@ class Offers:
         `PayoutFeeError`, `NoLightningError`, for the owner `OwnerMayNotDrawError`, and what
         the gateways raise; then `start` has made nothing.
         """
+        if wish.amount_msat is not None and wish.amount_msat > wish.budget_msat:
+            # Whoever has too little is told so, also by a house that has nothing either.
+            raise _too_little(wish, wish.amount_msat)
         failure: Exception = PurseShortError()
         for wallet, unit in self._places(wish):
             try:
@@ -162,11 +165,15 @@ def _demand_budget(wish: Wish, offer: Offer, purse: Purse) -> None:
     """Raise `InsufficientFundsError` if that amount cannot be paid, whichever mint pays it."""
     required_msat = (offer.amount + offer.fee_reserve) * purse.msat_per_unit
     if wish.amount_msat is not None and required_msat > wish.budget_msat:
-        raise InsufficientFundsError(
-            required_msat=required_msat,
-            available_msat=wish.budget_msat,
-            held_msat=wish.held_msat,
-        )
+        raise _too_little(wish, required_msat)
+
+
+def _too_little(wish: Wish, required_msat: int) -> InsufficientFundsError:
+    return InsufficientFundsError(
+        required_msat=required_msat,
+        available_msat=wish.budget_msat,
+        held_msat=wish.held_msat,
+    )
 
 
 def _guess_msat(budget_msat: int, purse: Purse) -> int:

@@ -8,7 +8,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 from uuid import UUID, uuid4
 
-from app.cashier.errors import ChangeCollectedError, RefundPendingError
+from app.cashier.errors import (
+    ChangeCollectedError,
+    RefundPendingError,
+    RefundTakenBackError,
+)
 from app.cashier.own import inputs_of
 from app.cashier.reclaim import Reclaims
 from app.cashier.turns import PAUSE_S, STEPS_MAX, Turns
@@ -146,13 +150,11 @@ class Refunds:
         """Return the token named `refund_id`, for `amount` of what is available.
 
         Asked again, the same token is returned. Less than the amount, if no mint has as much.
-        Raises `InsufficientFundsError`, `ChangeCollectedError` and as `refund` does.
+        Raises `InsufficientFundsError`, `ChangeCollectedError`, `RefundTakenBackError` and
+        as `refund` does.
         """
         with self._turns.at(refund_id):
-            history = self._books.history(refund_id)
-            if history and isinstance(history[-1].event, Collected):
-                raise ChangeCollectedError
-            entry = history[-1] if history else None
+            entry = self._unended(refund_id)
             if entry is None:
                 account = self._books.account(account_id)
                 if account is not None and account.available_msat < amount.msat:
@@ -170,16 +172,11 @@ class Refunds:
         `who` of the operators wanted it. Asked again with the same `refund_id`, the same
         token is returned until it is collected. Raises `OwnerMayNotDrawError`,
         `UnexplainedError`, `NothingToRefundError`, `PurseShortError`, `RefundPendingError`,
-        `ChangeCollectedError`.
+        `ChangeCollectedError`, `RefundTakenBackError`.
         """
         with self._turns.at(refund_id):
-            history = self._books.history(refund_id)
-            if history and isinstance(history[-1].event, Collected):
-                raise ChangeCollectedError
-            entry = (
-                history[-1]
-                if history
-                else self._ledger.start_refund(refund_id, OWNER, purse, amount, who=who)
+            entry = self._unended(refund_id) or self._ledger.start_refund(
+                refund_id, OWNER, purse, amount, who=who
             )
             return self._token(self._finish(entry))
 
@@ -228,6 +225,20 @@ class Refunds:
         begun = self._books.movements_of(account_id, SWEEP)
         swept = [self.sweep(self._books.history(stream)[-1]) for stream, _ in begun]
         return any(swept)
+
+    def _unended(self, refund_id: UUID) -> Entry | None:
+        """Return how far a named refund is, `None` if it was not begun; raise what it ended as.
+
+        Asked for ever, one that was taken back is never its token again.
+        """
+        history = self._books.history(refund_id)
+        if not history:
+            return None
+        if isinstance(history[-1].event, Collected):
+            raise ChangeCollectedError
+        if isinstance(history[-1].event, Cancelled | Swept):
+            raise RefundTakenBackError
+        return history[-1]
 
     def _begun(self, account_id: UUID) -> Entry | None:
         begun = self._books.movements_of(account_id, REFUND)

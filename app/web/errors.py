@@ -262,6 +262,9 @@ CASHIER: Mapping[type[Exception], Rule] = {
     cashier.ChangeCollectedError: Rule(
         status=410, type=REQUEST, code="refund_collected", detail=str
     ),
+    cashier.RefundTakenBackError: Rule(
+        status=410, type=REQUEST, code="refund_taken_back", detail=str
+    ),
     cashier.NoRateError: Rule(
         status=503, type=API, code="rate_unavailable", headers=retry_after(30)
     ),

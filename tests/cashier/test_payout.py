@@ -130,6 +130,18 @@ def test_more_than_there_is_is_not_begun(funded: House, mint: MoodyMint, bob: Bo
     assert mint.calls[MELT] == 0
 
 
+def test_who_has_spent_all_is_told_so_by_a_house_that_has_nothing_either(
+    house: House, mint: MoodyMint, bob: Bob
+) -> None:
+    """It is not the house's purse that is short: asking again would never help."""
+    house.deposit(mint.fund(101), ALICE)
+    house.deposit(house.refunds.refund(ALICE).token, BOB)
+    house.refunds.refund(BOB)
+
+    with pytest.raises(InsufficientFundsError):
+        pay(house, bob, 50_000)
+
+
 def test_an_account_that_never_was_pays_nobody(house: House, bob: Bob) -> None:
     with pytest.raises(UnknownAccountError):
         pay(house, bob)

@@ -8,7 +8,12 @@ from uuid import uuid4
 
 import pytest
 
-from app.cashier.errors import ChangeCollectedError, WithdrawalUnknownError
+from app.cashier.errors import (
+    ChangeCollectedError,
+    RefundPendingError,
+    RefundTakenBackError,
+    WithdrawalUnknownError,
+)
 from app.cashier.withdrawal import LIGHTNING, TOKEN, Wish, Withdrawals
 from app.gateways.mint.mints import UntrustedMintError
 from domain.errors import NothingToRefundError, OwnerMayNotDrawError, UnexplainedError
@@ -122,6 +127,33 @@ def test_a_token_is_the_owners_and_is_shown_until_it_is_redeemed(
     house.refunds.collected(house.store.history(movement)[-1])
     with pytest.raises(ChangeCollectedError):
         desk(house).token_again(movement, "ann")
+
+
+def test_a_token_that_was_taken_back_is_not_pending_for_ever(
+    house: House, mint: MoodyMint
+) -> None:
+    """Whoever asks for it again is told to ask for another, and the money is there again."""
+    before, name = desk(house).places(), uuid4()
+    desk(house).token(name, Wish(TOKEN, mint.url, 100_000), "ann")
+    house.refunds.sweep(house.store.history(name)[-1])
+
+    with pytest.raises(RefundTakenBackError):
+        desk(house).token_again(name, "ann")
+    (place,), (old,) = desk(house).places(), before
+    assert place.surplus_msat >= old.surplus_msat - 10_000
+
+
+def test_a_token_that_the_mint_refused_is_told_as_taken_back(
+    house: House, mint: MoodyMint
+) -> None:
+    mint.refuse("swap", 11005)
+    name, wish = uuid4(), Wish(TOKEN, mint.url, 100_000)
+    with pytest.raises(RefundPendingError):
+        desk(house).token(name, wish, "ann")
+
+    with pytest.raises(RefundTakenBackError):
+        desk(house).token(name, wish, "ann")
+    assert desk(house).token(uuid4(), wish, "ann").token
 
 
 @pytest.mark.parametrize("way", [LIGHTNING, TOKEN])

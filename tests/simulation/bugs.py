@@ -10,6 +10,7 @@ import msgspec
 
 from app.cashier.deposit import Deposits
 from app.cashier.errors import DepositPendingError
+from app.cashier.keys import Keys, Spender
 from app.gateways.errors import MintRefusedError
 from app.gateways.mint.wallet import Code
 from domain.event import Entry
@@ -20,7 +21,7 @@ from tests.simulation.house import Parts
 from tests.simulation.store import SimLocks, SimStore
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from domain.deposit import Received, Replanned
     from domain.guards import GuardRows
     from domain.hold import Metered, Terms
+    from domain.key import Changes
     from domain.msat import Msat
 
 
@@ -136,6 +138,21 @@ class ForgetfulStore(SimStore):
         return answers
 
 
+class ForgetfulKeys(Keys):
+    """Forgets what it was asked under which name."""
+
+    def make(
+        self,
+        spender: Spender,
+        key_of: Callable[[UUID], UUID],
+        salts: Iterable[UUID],
+        changes: Changes,
+        name: str,
+    ) -> int:
+        self._forgotten = getattr(self, "_forgotten", 0) + 1
+        return super().make(spender, key_of, salts, changes, f"{name} {self._forgotten}")
+
+
 class RashLocks(SimLocks):
     """Believes everybody else to be dead."""
 
@@ -149,5 +166,6 @@ BUGS = {
     "double-end": Parts(ledger=TwiceEndingLedger),
     "anothers-hold": Parts(ledger=GreedyLedger),
     "forgotten-counter": Parts(store=ForgetfulStore),
+    "child-paid-again": Parts(keys=ForgetfulKeys),
     "living-taken-for-dead": Parts(locks=RashLocks),
 }

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from app.cashier.bill import Call
 from app.cashier.errors import (
-    CashierError,
     ChangeCollectedError,
     FeesExceedTokenError,
     ForeignSwapError,
@@ -21,26 +21,30 @@ from app.cashier.errors import (
 )
 from app.cashier.invoice import TOPUP
 from app.cashier.invoice import Status as InvoiceStatus
+from app.cashier.keys import Spender, Wanted
 from app.cashier.payout import Status
 from app.cashier.stream import MeteredStream
-from app.gateways.errors import GatewayError
-from app.gateways.mint.errors import TokenError
-from app.store.errors import StoreError
+from domain.allowance import RESETS
 from domain.errors import (
     InsufficientFundsError,
-    LedgerBrokenError,
-    LedgerError,
     NothingToRefundError,
     PurseShortError,
     UnknownAccountError,
 )
 from domain.hold import Charged
 from domain.identity import account_of_key
-from projections.books import Books
-from tests.integration.soundness import OF_THE_HOUSE
-from tests.simulation.mint import read_token
+from domain.key import Changes
+from domain.msat import Msat
+from tests.simulation.caller import (
+    ALL_BACK,
+    TRIES_MAX,
+    Caller,
+    LostError,
+    PoorHouseError,
+    owns_msat,
+)
 from tests.simulation.network import ADDRESS
-from tests.simulation.stage import Died, Process, ViolationError
+from tests.simulation.stage import ViolationError
 from tests.simulation.upstream import COST_MSAT, MODEL
 
 if TYPE_CHECKING:
@@ -49,7 +53,6 @@ if TYPE_CHECKING:
 
     from app.cashier.answer import Served
     from app.cashier.payout import Payout
-    from app.store.opening import Store
     from tests.simulation.house import SimHouse, World
     from tests.simulation.street import Street
 
@@ -57,8 +60,9 @@ PURSE_SAT = (64, 65, 128, 17)
 TICKETS_SAT = (33, 20, 65)
 FOREIGN_SAT = 70
 INVOICED_SAT, PAID_MSAT = 32, 9_000
+GIFT = Msat(20_000)
 CALM_S_MAX, SLOW = 2.0, 0.3
-TRIES_MAX = 400
+LIMITS_MSAT, EXPIRES_S = (None, 6_000, 12_000), (5.0, 200.0)
 KEPT = (TokenRefusedError, TokenSpentError, FeesExceedTokenError, ForeignSwapError)
 UNPAID = (
     InsufficientFundsError,
@@ -67,29 +71,6 @@ UNPAID = (
     PayoutFeeError,
     UnknownAccountError,
 )
-EXPECTED = (CashierError, GatewayError, LedgerError, StoreError, TokenError)
-
-T = TypeVar("T")
-
-
-class LostError(Exception):
-    """No answer came; what was asked may have been done."""
-
-
-class PoorHouseError(Exception):
-    """The house has paid mints more in fees than it has earned: it owes until it earns."""
-
-
-ALL_BACK = (NothingToRefundError, UnknownAccountError, PoorHouseError)
-
-
-def owns_msat(store: Store) -> int:
-    """Return what is the house's own, by its books; below 0 if its fees were more."""
-    books = Books()
-    for page in store.log():
-        for _, entry in page:
-            books.post(entry.event)
-    return sum(books.balances_msat[name] for name in OF_THE_HOUSE)
 
 
 @dataclass
@@ -101,23 +82,21 @@ class Diary:
     tickets: list[str] = field(default_factory=list)
     asked: set[UUID] = field(default_factory=set)
     served: set[UUID] = field(default_factory=set)
-    collected: set[str] = field(default_factory=set)
     payments: dict[UUID, bool | None] = field(default_factory=dict)
     invoices: dict[UUID, bool] = field(default_factory=dict)
+    children: dict[UUID, bool] = field(default_factory=dict)
+    expires: bool = False
 
 
-class Client:
+class Client(Caller):
     """One account and its two devices; both do what they like at the same time."""
 
     def __init__(self, world: World, street: Street, number: int) -> None:
-        self.world = world
-        self.stage = world.stage
+        super().__init__(world, street, f"client-{number}")
         self.account_id = account_of_key(f"sk-{number}")
-        self.process = Process(f"client-{number}")
         self.diary = Diary()
         self.devices = self.stage.chance.choice((1, 2))
         self.is_here = True
-        self._street = street
         lock = street.pubkey
         self._purse = [
             *(world.ours.fund(sat) for sat in PURSE_SAT),
@@ -141,6 +120,7 @@ class Client:
             *[partial(self._ask, stream=False), partial(self._ask, stream=True)] * 2,
             partial(self._ask, stream=True, leaves=True),
             *[self._by_ticket, self._refund, self._pay, self._invoice, self._again],
+            *[self._make_child, self._reset_child, self._bind, self._donate],
         ]
         while self.stage.is_wild:
             self._tried(self._acts.pop() if self._acts else self.stage.chance.choice(acts))
@@ -149,12 +129,6 @@ class Client:
         if not self.devices:
             self._leave()
             self.is_here = False
-
-    def _tried(self, act: Callable[[], None]) -> None:
-        try:
-            act()
-        except (LostError, *EXPECTED) as error:
-            self.stage.told.count(f"told {type(error).__name__}")
 
     def _topup(self) -> None:
         if self._purse:
@@ -176,8 +150,54 @@ class Client:
     def _ask(self, *, stream: bool, leaves: bool = False) -> None:
         request_id = self.stage.new_id()
         self.diary.asked.add(request_id)
-        call = _chat(self.account_id, request_id, stream=stream)
-        self._call(lambda house: self._read(house.charges.serve(call), call, leaves=leaves))
+        children = [salt for salt, is_made in self.diary.children.items() if is_made]
+        child = self.stage.chance.choice([None, *children])
+
+        def ask(house: SimHouse) -> None:
+            key_id = _child_of(child) if child else self._own_key(house)
+            call = _chat(self.account_id, request_id, stream=stream, key_id=key_id)
+            self._read(house.charges.serve(call), call, leaves=leaves)
+
+        self._call(ask)
+
+    def _own_key(self, house: SimHouse) -> UUID | None:
+        """Return what binds the client's own key, as a worker looks it up."""
+        return self.account_id if house.keys.row(self.account_id) else None
+
+    def _make_child(self) -> None:
+        salt = self.stage.new_id()
+        self.diary.children[salt] = False
+        self._made(salt)
+
+    def _made(self, salt: UUID) -> None:
+        """Ask for a child; asked again under the same name, it is not paid again."""
+        # Chosen by the child, so that whoever asks again asks for the same.
+        number = salt.int
+        limit_msat, reset = LIMITS_MSAT[number % len(LIMITS_MSAT)], RESETS[number % len(RESETS)]
+        changes = Changes(limit_msat=limit_msat, reset=reset)
+
+        def make(house: SimHouse) -> int:
+            spender = Spender(self.account_id, self._own_key(house))
+            return house.keys.make(spender, _child_of, [salt], changes, str(salt))
+
+        self._call(make)
+        self.stage.told.count("children made")
+        self.diary.children[salt] = True
+
+    def _reset_child(self) -> None:
+        if self.diary.children:
+            child = _child_of(self.stage.chance.choice(list(self.diary.children)))
+            self._call(lambda house: house.keys.reset(Spender(self.account_id), child))
+            self.stage.told.count("children reset")
+
+    def _bind(self) -> None:
+        """Let the key expire soon, and what is left be paid to Bob, or wait as a token."""
+        after = timedelta(seconds=self.stage.chance.uniform(*EXPIRES_S))
+        changes = Changes(expires_at=self.stage.now() + after)
+        wanted = Wanted(changes, self.stage.chance.choice((None, ADDRESS)))
+        self.diary.expires = True
+        self._call(lambda house: house.keys.bind(Spender(self.account_id), wanted))
+        self.stage.told.count("keys bound")
 
     def _by_ticket(self) -> None:
         if not self._tickets:
@@ -238,6 +258,12 @@ class Client:
             self.stage.told.count(f"payout {payout.status}")
             self.diary.payments[name] = payout.status is Status.PAID
 
+    def _donate(self) -> None:
+        """Give the house something, of which the owner may take."""
+        name = self.stage.new_id()
+        self._call(lambda house: house.ledger.donate(name, self.account_id, GIFT))
+        self.stage.told.count("donated")
+
     def _invoice(self) -> None:
         name = self.stage.new_id()
         bill = self._call(
@@ -249,14 +275,6 @@ class Client:
             self.diary.invoices[name] = True
             self._call(lambda house: house.invoices.standing(name))
 
-    def _collect(self, token: str) -> None:
-        if token in self.diary.collected:
-            return
-        self.diary.collected.add(token)
-        self.stage.told.count("tokens collected")
-        if not self.world.ours.redeem(read_token(token)):
-            raise ViolationError("a token was given to a client that somebody has spent")
-
     def _leave(self) -> None:
         """Ask for everything until it is certain, as every honest client does."""
         for token in self.diary.presented:
@@ -266,6 +284,9 @@ class Client:
         for name, is_paid in self.diary.invoices.items():
             if is_paid:
                 self._insist(partial(self._credited, name), ())
+        for salt, is_made in self.diary.children.items():
+            if is_made:
+                self._insist(partial(self._made, salt), ())
         for ticket in self.diary.tickets:
             self._insist(partial(self._change, ticket), (NoChangeError, ChangeCollectedError))
         for _ in range(TRIES_MAX):
@@ -297,45 +318,14 @@ class Client:
             raise
         self._collect(refund.token)
 
-    def _insist(self, act: Callable[[], None], ends: tuple[type[Exception], ...]) -> bool:
-        """Do `act` until it goes well, or is told one of `ends`; tell which."""
-        last: Exception | None = None
-        for _ in range(TRIES_MAX):
-            try:
-                act()
-            except ends:
-                return False
-            except (LostError, *EXPECTED) as error:
-                last = error
-                self._rest(20.0)
-            else:
-                return True
-        raise ViolationError(f"{self.process.name} asked for ever, and was told {last!r}")
 
-    def _call(self, ask: Callable[[SimHouse], T]) -> T:
-        """Ask a worker; raises `LostError` when it died before it had answered."""
-        house = self._street.worker()
-        if house is None:
-            raise LostError
-        try:
-            answer = ask(house)
-        except Died:
-            raise LostError from None
-        except LedgerBrokenError as error:
-            raise ViolationError(f"the ledger says it is broken: {error}") from error
-        except EXPECTED:
-            if house.process.is_alive:
-                raise
-            raise LostError from None
-        if not house.process.is_alive:
-            raise LostError
-        return answer
-
-    def _rest(self, seconds: float) -> None:
-        self.stage.sleep(self.process, seconds, "rests")
+def _child_of(salt: UUID) -> UUID:
+    return account_of_key(f"sk-child-{salt}")
 
 
-def _chat(account_id: UUID, request_id: UUID, *, stream: bool) -> Call:
+def _chat(
+    account_id: UUID, request_id: UUID, *, stream: bool, key_id: UUID | None = None
+) -> Call:
     document: dict[str, Any] = {
         "model": MODEL,
         "messages": [{"role": "user", "content": "is it so?"}],
@@ -351,4 +341,5 @@ def _chat(account_id: UUID, request_id: UUID, *, stream: bool) -> Call:
         body=json.dumps(document).encode(),
         headers={"content-type": "application/json"},
         stream=stream,
+        key_id=key_id,
     )

@@ -11,10 +11,12 @@ from app.cashier.bill import Policy
 from app.cashier.charge import Charges
 from app.cashier.dead import known_dead
 from app.cashier.deposit import Deposits
+from app.cashier.expiry import Expiry
 from app.cashier.foreign import ForeignTokens
 from app.cashier.foreign_quote import ForeignLimits, ForeignQuotes
 from app.cashier.instant import InstantTokens
 from app.cashier.invoice import Invoices
+from app.cashier.keys import Keys
 from app.cashier.offers import Offers
 from app.cashier.payout import Payouts
 from app.cashier.quote import Quotes, Rates
@@ -24,7 +26,8 @@ from app.cashier.route import Route
 from app.cashier.sizing import TokenSizes
 from app.cashier.swap import Swaps, Tidiness
 from app.cashier.ticket import Tickets
-from app.cashier.vault import Destinations, Vault
+from app.cashier.vault import Addresses, Destinations, Vault
+from app.cashier.withdrawal import Withdrawals
 from app.gateways.breaker import Breaker
 from app.gateways.lnurl import LightningAddresses
 from app.gateways.mint.foreign import ForeignMints
@@ -57,6 +60,8 @@ INSTANT_MAX = Msat(60_000)
 LIMITS = ForeignLimits(fee_max_percent=20, amount_max=Msat(10_000_000), attempts_max=3)
 GATE = GateLimits(at_once_max=100, limited_pause_s=1.0, pause_s=1.0)
 DRAIN_S = 5.0
+CHILD_COST = Msat(700)
+SWEEP_AFTER = timedelta(seconds=2)
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,7 @@ class Parts:
     ledger: Callable[[Callable[[Command], Entry], str], Ledger] = Ledger
     deposits: Callable[..., Deposits] = Deposits
     locks: Callable[[dict[str, Process], Process], SimLocks] = SimLocks
+    keys: Callable[..., Keys] = Keys
 
 
 @dataclass
@@ -108,6 +114,7 @@ class SimHouse:
             session=lambda: cast("Any", self._line),
             clock=stage.clock,
         )
+        self._vault = Vault(SEED.subkey, SimKeys(self.store))
         self._sealer = Sealer(SEED.subkey(b"sealed proofs"))
         self._opener = Opener(OPENER_KEY, lambda: stage.now().timestamp())
         self.deposits = self._deposits(parts)
@@ -133,8 +140,9 @@ class SimHouse:
             stage.now,
             stage.clock,
         )
+        self.withdrawals = Withdrawals(self.payouts, self.refunds, self.mints, self.store)
         self._sell()
-        self._keep_order()
+        self._keep_order(parts)
 
     @property
     def pubkey(self) -> str:
@@ -193,7 +201,7 @@ class SimHouse:
             self.mints,
             addresses,
             Offers(self.mints, addresses, self.store),
-            Destinations(Vault(SEED.subkey, SimKeys(self.store))),
+            Destinations(self._vault),
             self.store,
             self.pause,
         )
@@ -222,7 +230,16 @@ class SimHouse:
             self.store,
         )
 
-    def _keep_order(self) -> None:
+    def _keep_order(self, parts: Parts) -> None:
+        self.keys = parts.keys(self.ledger, self.store, Addresses(self._vault), CHILD_COST)
+        self.expiry = Expiry(
+            self.store,
+            self.refunds,
+            self.payouts,
+            self.keys.refund_address,
+            self.stage.now,
+            self.stage.new_id,
+        )
         self.swaps = Swaps(
             self.ledger,
             self.mints,
@@ -243,8 +260,15 @@ class SimHouse:
             timedelta(hours=1),
         )
 
+    def sweep_tokens(self) -> int:
+        """Take back what nobody has collected; far sooner than a real house would."""
+        swept = self.recovery.sweep_tokens(SWEEP_AFTER)
+        for _ in range(swept):
+            self.stage.told.count("tokens swept")
+        return swept
+
     def jobs(self) -> list[Callable[[], object]]:
-        """Return what the back office does by the clock."""
+        """Return what the back office does by the clock until nothing is open."""
         return [
             self.recovery.release_orphans,
             self.recovery.release_orphans,

@@ -58,7 +58,7 @@ class SimMint(MintBooks):
         return keyset.id
 
     def y(self, secret: str) -> str:
-        return _y(secret)
+        return hashed(secret)
 
     def new_name(self) -> str:
         return f"{self._stage.chance.getrandbits(64):016x}"
@@ -79,7 +79,7 @@ class SimMint(MintBooks):
 
     def redeem(self, token: Token) -> bool:
         """Take a client's token out of the world, as its next owner would; once."""
-        ys = {_y(proof.secret) for proof in token.proofs}
+        ys = {hashed(proof.secret) for proof in token.proofs}
         if ys & (self.spent | self.pending):
             return False
         for proof in token.proofs:
@@ -91,7 +91,9 @@ class SimMint(MintBooks):
 
     def unspent_sat(self, token: Token) -> int:
         """Return what of a token can still be spent."""
-        return sum(proof.amount for proof in token.proofs if _y(proof.secret) not in self.spent)
+        return sum(
+            proof.amount for proof in token.proofs if hashed(proof.secret) not in self.spent
+        )
 
     def sign(self, b: str, amount: int, keyset_id: str) -> dict[str, Any]:
         signed = _signature(b, amount, keyset_id)
@@ -169,7 +171,7 @@ def _invoice(key: str, amount_msat: int, number: int) -> str:
 
 
 @cache
-def _y(secret: str) -> str:
+def hashed(secret: str) -> str:
     return crypto.hash_to_curve(secret)
 
 

@@ -19,6 +19,7 @@ from domain.ledger import Ledger
 from tests.simulation.clients import Client
 from tests.simulation.house import Parts, World
 from tests.simulation.mint import SimMint
+from tests.simulation.owner import Owner
 from tests.simulation.stage import START, Stage, ViolationError
 from tests.simulation.store import Disk, PlainStore
 from tests.simulation.street import Street
@@ -63,7 +64,7 @@ def simulate(seed: int, *, steps: int = STEPS, parts: Parts = AS_BUILT) -> Outco
         with _watched_hub(stage):
             count = stage.chance.choice((1, 2))
             clients = [Client(world, street, number) for number in range(count)]
-            _play(street, clients, steps)
+            _play(street, clients, Owner(world, street), steps)
     except ViolationError as violation:
         found = str(violation)
     finally:
@@ -74,8 +75,9 @@ def simulate(seed: int, *, steps: int = STEPS, parts: Parts = AS_BUILT) -> Outco
     return Outcome(seed, found, stage.steps, counts, stage.trace)
 
 
-def _play(street: Street, clients: list[Client], steps: int) -> None:
+def _play(street: Street, clients: list[Client], owner: Owner, steps: int) -> None:
     stage, watch = street.stage, street.watch
+    stage.begin(owner.live)
     for client in clients:
         for _ in range(client.devices):
             stage.begin(client.live)
@@ -85,14 +87,14 @@ def _play(street: Street, clients: list[Client], steps: int) -> None:
         watch.look()
     street.calm()
     for _ in range(CALM_STEPS_MAX):
-        if not any(client.is_here for client in clients):
+        if not (owner.is_here or any(client.is_here for client in clients)):
             break
         stage.step()
         watch.look()
     else:
-        raise ViolationError("a client never came to its end")
+        raise ViolationError("somebody never came to an end")
     street.finish()
-    watch.finish(clients)
+    watch.finish(clients, owner)
 
 
 @contextmanager

@@ -120,7 +120,8 @@ class Street:
             self._open(is_office=is_office)
 
     def _work(self, office: SimHouse) -> None:
-        jobs, chance = office.jobs(), self.stage.chance
+        chance = self.stage.chance
+        jobs = [*office.jobs(), office.expiry.refund_expired, office.sweep_tokens]
         while True:
             office.pause(chance.uniform(*OFFICE_S))
             job = chance.choice(jobs)
