@@ -69,9 +69,9 @@ def meter_of(answer: UpstreamAnswer, call: Call) -> Meter | None:
     """Return what meters the answer if it is a stream, None if it comes all at once."""
     kind = answer.headers.get("content-type", "")
     is_speech = PATHS[call.path].kind == "speech"
-    if call.translation is not None and kind.startswith("text/event-stream"):
-        return call.translation.meter()
     if kind.startswith("text/event-stream") and (call.stream or is_speech):
+        if call.translation is not None:
+            return call.translation.meter()
         invited = usage_invited(call.document)
         return StreamMeter(usage_invited=invited, is_anthropic=call.path == MESSAGES)
     return SoundMeter() if is_speech and not kind.startswith("application/json") else None
@@ -94,7 +94,7 @@ def _whole(answer: UpstreamAnswer, call: Call, bill: Bill) -> Served | Refusal:
         return refusal
     usage = usage_in(document, PATHS[call.path].kind)
     shown = document
-    if call.translation is not None and not says_nothing(document):
+    if call.translation is not None:
         # Before it is charged: what cannot be said to the client was not served.
         shown = call.translation.answer(document, usage)
     body, more = settled(body, document, call.path, bill, shown=shown, usage=usage)
@@ -118,7 +118,7 @@ def settled(
     """
     if not body or says_nothing(document):
         bill.release("empty answer")
-        return body, {}
+        return body if shown is document else written(shown), {}
     cost = bill.charge(usage, 0 if PATHS[path].is_wordless else len(body))
     if cost is None:
         return body if shown is document else written(shown), {}

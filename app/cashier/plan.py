@@ -67,7 +67,7 @@ def _covering(each: Try, path: str, translation: Translation) -> Try:
     known = quote.route.parts.has(path)
     if known:
         return each
-    bounds = bounds_of(CHAT, translation.chat, len(translation.body), quote.tariff.price)
+    bounds = bounds_of(CHAT, translation.chat, translation.prompt_bytes, quote.tariff.price)
     chat = Try(quote, bounds, quote.tariff.ceiling(bounds), translation)
     if known is None and each.ceiling > chat.ceiling:
         return replace(each, translation=translation)

@@ -33,7 +33,7 @@ class TranslatedMeter:
         self._meter = meter
         self._stream = stream
         self._is_anthropic = is_anthropic
-        self._is_over = False
+        self._is_begun = self._is_over = False
 
     @property
     def done(self) -> bool:
@@ -49,7 +49,8 @@ class TranslatedMeter:
 
     @property
     def delivered_text_characters(self) -> int:
-        return self._meter.delivered_text_characters
+        """Return how much was written, as the chat has it; nothing if nothing was passed on."""
+        return self._meter.delivered_text_characters if self._is_begun else 0
 
     def used(self) -> Usage | None:
         """Return the usage that the upstream has told."""
@@ -90,9 +91,11 @@ class TranslatedMeter:
             self._is_over = True
             return self._error(document["error"])
         try:
-            return b"".join(map(_named, self._stream.take(document)))
+            said = b"".join(map(_named, self._stream.take(document)))
         except TranslationError as error:
             raise UpstreamBrokenError(str(error)) from error
+        self._is_begun = self._is_begun or bool(said)
+        return said
 
     def _error(self, error: object) -> bytes:
         """Say an upstream's error as streams of the other API do."""

@@ -30,18 +30,18 @@ LIMIT = "max_completion_tokens"
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """What was `asked`, and the `chat` that asks the same, whose `body` is as long as any."""
+    """What was `asked`, and the `chat` that asks the same in at most `prompt_bytes`."""
 
     dialect: Dialect
     asked: Mapping[str, Any] = field(repr=False)
     chat: Mapping[str, Any] = field(repr=False)
-    body: bytes = field(repr=False)
+    prompt_bytes: int
 
     @classmethod
     def of(cls, path: str, document: Mapping[str, Any]) -> Translation:
         """Translate a request to `path`; raises `UntranslatableError`."""
         chat = chat_of(DIALECTS[path], document)
-        return cls(DIALECTS[path], document, chat, written(chat))
+        return cls(DIALECTS[path], document, chat, len(written(chat)))
 
     def chat_for(self, limit_name: str) -> dict[str, Any]:
         """Return the chat for a provider that knows its bound by `limit_name`."""

@@ -123,12 +123,15 @@ def head_of(said: Mapping[str, Any], kind: str) -> dict[str, Any]:
 
 def text_of(content: object) -> str:
     """Return a content's text, in one piece or in parts; raises `TranslationError`."""
-    if content is None or isinstance(content, str):
-        return content or ""
-    if not isinstance(content, list):
+    if content is None:
+        return ""
+    if not isinstance(content, str | list):
         raise TranslationError("The upstream's answer has a content that is no text.")
-    texts = [part.get("text") for part in content if isinstance(part, Mapping)]
-    return "".join(text for text in texts if isinstance(text, str))
+    parts = [content] if isinstance(content, str) else content
+    texts = [part.get("text") if isinstance(part, Mapping) else part for part in parts]
+    text = "".join(text for text in texts if isinstance(text, str))
+    # The library reads no half of a pair of surrogates, as some upstreams cut them.
+    return text.encode(errors="replace").decode()
 
 
 def counts_of(usage: Counts | None) -> dict[str, Any]:

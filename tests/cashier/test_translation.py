@@ -145,7 +145,7 @@ def test_a_hold_covers_what_is_asked_in_its_place(street: Street) -> None:
         translation = each.translation
         assert translation is not None
         price, ceiling = each.quote.tariff.price, each.quote.tariff.ceiling
-        chat = bounds_of(CHAT, translation.chat, len(translation.body), price)
+        chat = bounds_of(CHAT, translation.chat, translation.prompt_bytes, price)
         own = bounds_of(MESSAGES, call.document, call.prompt_bytes, price)
         assert each.ceiling == max(ceiling(chat), ceiling(own))
         assert ceiling(chat) > ceiling(own)
@@ -159,7 +159,7 @@ def test_a_hold_is_for_the_chat_alone_where_there_is_nothing_else(street: Street
     (each,) = (each for each in tries(street, call) if each.quote.terms.route == "main")
 
     assert each.translation is not None
-    price, size = each.quote.tariff.price, len(each.translation.body)
+    price, size = each.quote.tariff.price, each.translation.prompt_bytes
     chat = bounds_of(CHAT, each.translation.chat, size, price)
     assert each.ceiling == each.quote.tariff.ceiling(chat)
 
@@ -171,7 +171,7 @@ def test_a_chat_is_longer_than_the_request_it_is_made_of(street: Street) -> None
     translation = tries(street, call)[0].translation
 
     assert translation is not None
-    assert len(translation.body) > call.prompt_bytes
+    assert translation.prompt_bytes > call.prompt_bytes
 
 
 def test_a_part_that_was_not_there_is_looked_for_again_after_a_while() -> None:

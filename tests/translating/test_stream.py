@@ -161,6 +161,13 @@ def test_what_a_model_thought_is_not_said() -> None:
         assert "Hm" not in json.dumps(events_of(dialect, [*chunks, chunk("stop")]))
 
 
+def test_half_a_character_ends_nothing() -> None:
+    chunks = [chunk(content="a\ud83d"), chunk(content="\ude00b"), chunk("stop")]
+
+    assert read_message(events_of(Dialect.MESSAGES, chunks))[0] == "a??b"
+    assert read_response(events_of(Dialect.RESPONSES, chunks))[0] == "a??b"
+
+
 def test_a_refusal_is_said() -> None:
     chunks = [chunk(refusal="No."), chunk("stop")]
 

@@ -270,6 +270,49 @@ def test_a_stream_that_is_none_from_its_start_costs_nothing(house: House, path: 
 
 
 @BOTH
+def test_what_was_never_passed_on_was_not_delivered(house: House, path: str) -> None:
+    key = house.key()
+    house.upstream.behave(Behaviour(chunks=[b'data: {"text": "Hello"}\n\n'], headers=SSE))
+
+    ask(house, key, path, stream=True)
+
+    assert paid_msat(house, key) == 0
+
+
+@BOTH
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_empty_answer_is_one_of_its_api_and_costs_nothing(
+    house: House, path: str, *, stream: bool
+) -> None:
+    key = house.key()
+    choice = {"index": 0, "message": {"content": ""}, "finish_reason": "stop"}
+    body = json.dumps({"choices": [choice]}).encode()
+    pieces = [chunk({"role": "assistant", "content": ""}), DONE]
+    house.upstream.behave(
+        Behaviour(chunks=pieces, headers=SSE) if stream else Behaviour(body=body)
+    )
+
+    answer = ask(house, key, path, stream=stream)
+
+    told = events(answer)[-1]["type"] if stream else answer.get_json().keys()
+    last = {"message_stop", "response.incomplete"}
+    assert (told in last) if stream else ("content" in told or "output" in told)
+    assert paid_msat(house, key) == 0
+
+
+@BOTH
+def test_a_stream_that_nobody_asked_for_is_no_answer(house: House, path: str) -> None:
+    key = house.key()
+    pieces = [chunk({"content": "Hello"}), DONE]
+    house.upstream.behave(Behaviour(chunks=pieces, headers=SSE))
+
+    answer = ask(house, key, path)
+
+    assert answer.status_code == 502
+    assert paid_msat(house, key) == 0
+
+
+@BOTH
 def test_an_answer_that_is_none_costs_nothing(house: House, path: str) -> None:
     key = house.key()
     choice = {"index": 0, "message": {"content": {"x": 1}}}
