@@ -11,78 +11,38 @@ from app.gateways.mint.tokens import decode
 from domain.hold import Charged, Held
 from tests.doubles.upstream import Behaviour, UpstreamDouble
 from tests.web.conftest import COST_MSAT, QUESTION, bearer
+from tests.web.translating import (
+    ANSWER,
+    ASKED,
+    BOTH,
+    CALL,
+    CHAT,
+    COUNT_TOKENS,
+    DONE,
+    LACKING,
+    MESSAGES,
+    RESPONSES,
+    SSE,
+    USAGE,
+    ask,
+    chunk,
+    events,
+    log_of,
+    paid_msat,
+    streamed_text,
+    text_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from werkzeug.test import TestResponse
-
-    from domain.event import Event
     from tests.web.conftest import House
-
-MESSAGES, COUNT_TOKENS = "/v1/messages", "/v1/messages/count_tokens"
-RESPONSES, CHAT = "/v1/responses", "/v1/chat/completions"
-CREDIT_MSAT = 999_000
-ASKED: dict[str, dict[str, Any]] = {
-    MESSAGES: {"model": "maker/plain", "messages": QUESTION, "max_tokens": 50},
-    RESPONSES: {"model": "maker/plain", "input": QUESTION, "max_output_tokens": 50},
-}
-BOTH = pytest.mark.parametrize("path", ASKED)
-ANSWER = "This is the Tallystick sample upstream, not a model. You said: how are you today?"
-CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": '{"x":1}'}}
-USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
-DONE = b"data: [DONE]\n\n"
-SSE = {"content-type": "text/event-stream"}
 
 
 @pytest.fixture
 def upstream() -> Iterator[UpstreamDouble]:
-    with UpstreamDouble(lacks={MESSAGES, COUNT_TOKENS, RESPONSES}) as double:
+    with UpstreamDouble(LACKING) as double:
         yield double
-
-
-def ask(house: House, key: str, path: str, **members: Any) -> TestResponse:
-    document = {**ASKED[path], **members}
-    return house.client.post(path, json=document, headers=bearer(key))
-
-
-def log_of(house: House) -> list[Event]:
-    return [placed.entry.event for page in house.store.log(0) for placed in page]
-
-
-def paid_msat(house: House, key: str) -> int:
-    wallet = house.wallet(key)
-    assert wallet["reserved"] == 0
-    return CREDIT_MSAT - int(wallet["balance"])
-
-
-def events(answer: TestResponse) -> list[dict[str, Any]]:
-    """Return the JSON of each event, whose name is its type."""
-    found = []
-    for part in answer.get_data(as_text=True).strip().split("\n\n"):
-        *names, data = part.split("\n")
-        document = json.loads(data.removeprefix("data: "))
-        assert names in ([f"event: {document.get('type')}"], ["event: cost"], [])
-        found.append(document)
-    return found
-
-
-def text_of(path: str, document: dict[str, Any]) -> str:
-    if path == MESSAGES:
-        return "".join(part["text"] for part in document["content"])
-    return "".join(part["text"] for item in document["output"] for part in item["content"])
-
-
-def streamed_text(told: list[dict[str, Any]]) -> str:
-    deltas = [event["delta"] for event in told if event["type"].endswith(".delta")]
-    blocks = [e["delta"]["text"] for e in told if e["type"] == "content_block_delta"]
-    return "".join(deltas + blocks)
-
-
-def chunk(delta: dict[str, Any], **members: Any) -> bytes:
-    choice = {"index": 0, "delta": delta, "finish_reason": None}
-    document = {"id": "c1", "model": "m", "choices": [choice], **members}
-    return b"data: " + json.dumps(document).encode() + b"\n\n"
 
 
 @BOTH
@@ -227,135 +187,6 @@ def test_tokens_are_not_counted_for_a_provider_that_does_not(house: House) -> No
 
     assert answer.status_code == 404
     assert answer.get_json()["error"]["code"] == "not_offered_by_upstream"
-
-
-NOT_CHUNKS = {
-    "no JSON": b"data: {oh\n\n",
-    "no chunk": b'data: {"foo": 1}\n\n',
-    "a list": b"data: [1]\n\n",
-    "a content that is none": chunk({"content": 5}),
-}
-
-
-@BOTH
-@pytest.mark.parametrize("piece", NOT_CHUNKS.values(), ids=NOT_CHUNKS)
-def test_a_stream_that_breaks_is_told_as_its_clients_read_it_and_charged_as_delivered(
-    house: House, path: str, piece: bytes
-) -> None:
-    key = house.key()
-    pieces = [chunk({"content": "Hello, you"}), piece, chunk({"content": "more"}), DONE]
-    house.upstream.behave(Behaviour(chunks=pieces, headers=SSE))
-
-    answer = ask(house, key, path, stream=True)
-
-    told = events(answer)
-    if path == MESSAGES:
-        assert (told[-1]["type"], told[-1]["error"]["type"]) == ("error", "api_error")
-    else:
-        assert told[-1]["error"]["code"] == "upstream_broken"
-    assert "upstream" in told[-1]["error"]["message"]
-    assert "more" not in answer.get_data(as_text=True)
-    assert 0 < paid_msat(house, key) < 200
-
-
-@BOTH
-def test_a_stream_that_is_none_from_its_start_costs_nothing(house: House, path: str) -> None:
-    key = house.key()
-    house.upstream.behave(Behaviour(chunks=[b'data: {"foo": 1}\n\n', DONE], headers=SSE))
-
-    answer = ask(house, key, path, stream=True)
-
-    assert b'"error"' in answer.data
-    assert paid_msat(house, key) == 0
-
-
-@BOTH
-def test_what_was_never_passed_on_was_not_delivered(house: House, path: str) -> None:
-    key = house.key()
-    house.upstream.behave(Behaviour(chunks=[b'data: {"text": "Hello"}\n\n'], headers=SSE))
-
-    ask(house, key, path, stream=True)
-
-    assert paid_msat(house, key) == 0
-
-
-@BOTH
-@pytest.mark.parametrize("stream", [False, True])
-def test_an_empty_answer_is_one_of_its_api_and_costs_nothing(
-    house: House, path: str, *, stream: bool
-) -> None:
-    key = house.key()
-    choice = {"index": 0, "message": {"content": ""}, "finish_reason": "stop"}
-    body = json.dumps({"choices": [choice]}).encode()
-    pieces = [chunk({"role": "assistant", "content": ""}), DONE]
-    house.upstream.behave(
-        Behaviour(chunks=pieces, headers=SSE) if stream else Behaviour(body=body)
-    )
-
-    answer = ask(house, key, path, stream=stream)
-
-    told = events(answer)[-1]["type"] if stream else answer.get_json().keys()
-    last = {"message_stop", "response.incomplete"}
-    assert (told in last) if stream else ("content" in told or "output" in told)
-    assert paid_msat(house, key) == 0
-
-
-@BOTH
-def test_a_stream_that_nobody_asked_for_is_no_answer(house: House, path: str) -> None:
-    key = house.key()
-    pieces = [chunk({"content": "Hello"}), DONE]
-    house.upstream.behave(Behaviour(chunks=pieces, headers=SSE))
-
-    answer = ask(house, key, path)
-
-    assert answer.status_code == 502
-    assert paid_msat(house, key) == 0
-
-
-@BOTH
-def test_an_answer_that_is_none_costs_nothing(house: House, path: str) -> None:
-    key = house.key()
-    choice = {"index": 0, "message": {"content": {"x": 1}}}
-    body = json.dumps({"choices": [choice], "usage": USAGE}).encode()
-    house.upstream.behave(Behaviour(body=body))
-
-    answer = ask(house, key, path)
-
-    assert answer.status_code == 502
-    assert answer.get_json()["error"]["code"] == "upstream_request_failed"
-    assert paid_msat(house, key) == 0
-
-
-@BOTH
-def test_an_upstream_that_fails_in_its_stream_is_told_without_its_operator(
-    house: House, path: str
-) -> None:
-    key = house.key()
-    error = {"message": "Overloaded, organization org-abcdefghijklmnopqrstuvwx", "code": 500}
-    pieces = [chunk({"content": "Hello"}), b"data: " + json.dumps({"error": error}).encode()]
-    house.upstream.behave(Behaviour(chunks=[*pieces, b"\n\n", DONE], headers=SSE))
-
-    answer = ask(house, key, path, stream=True)
-
-    told = events(answer)
-    assert told[-1]["error"]["message"].startswith("Overloaded")
-    assert (told[-1].get("type") == "error") == (path == MESSAGES)
-    assert b"org-abc" not in answer.data
-    assert paid_msat(house, key) > 0
-
-
-@BOTH
-def test_an_upstreams_error_is_told_as_its_clients_read_it(house: House, path: str) -> None:
-    key = house.key()
-    error = {"error": {"message": "too long", "type": "bad", "code": "context_length"}}
-    house.upstream.behave(Behaviour(status=400, body=json.dumps(error).encode()))
-
-    answer = ask(house, key, path)
-
-    told = answer.get_json()
-    assert (answer.status_code, told["error"]["message"]) == (400, "too long")
-    assert (told.get("type") == "error") == (path == MESSAGES)
-    assert paid_msat(house, key) == 0
 
 
 @BOTH
