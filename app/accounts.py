@@ -13,7 +13,7 @@ import click
 
 from app.logs import set_up_logs
 from app.store.errors import StoreError
-from app.terminal import Progress, database_option, open_store_or_exit
+from app.terminal import Progress, WholeFile, database_option, open_store_or_exit
 from domain.errors import LedgerError, PricingError
 from domain.exact import exact
 from domain.price_list import from_models_json
@@ -140,7 +140,7 @@ def statement(
 @click.option(
     "-o",
     "--output",
-    type=click.File("w", encoding="utf-8", atomic=True),
+    type=WholeFile(),
     default="-",
     help="Write to this file, which appears when it is whole.",
 )

@@ -7,7 +7,7 @@ import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -73,9 +73,40 @@ def columns(rows: Iterable[Sequence[str]]) -> Iterator[str]:
         yield "  ".join(cells).rstrip()
 
 
+class WholeFile(click.File):
+    """A text file that appears when it is whole; what is no file is written to as it stands.
+
+    In the place of a pipe or of /dev/null there would be a file otherwise, for the whole
+    machine, and all that was written there from then on.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("w", encoding="utf-8")
+
+    def convert(
+        self,
+        value: str | os.PathLike[str] | IO[Any],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> IO[Any]:
+        """Return where to write; `click` closes it, and then it takes its place."""
+        self.atomic = isinstance(value, str) and value != "-" and not _is_special(Path(value))
+        return super().convert(value, param, ctx)
+
+
+def _is_special(path: Path) -> bool:
+    return path.exists() and not path.is_file()
+
+
 @contextmanager
 def private_file(file: Path) -> Iterator[Path]:
-    """Yield a private file that takes the place of `file` in the end, or disappears."""
+    """Yield a private file that takes the place of `file` in the end, or disappears.
+
+    Raises `FileExistsError` if a pipe, a device or a folder is there: nothing is put in the
+    place of these.
+    """
+    if _is_special(file):
+        raise FileExistsError(f"{file} is there, and is no file")
     part = file.with_name(f"{file.name}.{os.getpid()}.part")
     part.touch(PRIVATE, exist_ok=False)
     try:

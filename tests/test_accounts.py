@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import io
 import json
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from tests.store.places import Place
 
 ALICE = str(CLIENTS[0])
+
+PIPE_BYTES = 1024 * 1024
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +159,25 @@ def test_an_export_of_one_account_has_its_end_right(
     for part in ("available", "held"):
         account = f"client:{ALICE}:{part}"
         assert told.get(plain_name(account), 0) == -books_of(story.entries).get(account, 0)
+
+
+def test_an_export_to_a_pipe_leaves_the_pipe_where_it_is(
+    run: Callable[..., Result], story: Story, tmp_path: Path
+) -> None:
+    """As root, what takes the place of /dev/null takes it for the whole machine."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    # Open on both sides, and wide enough for all of it, so that nobody waits for anybody.
+    end = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
+    fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+
+    told = run("export", "--format", "jsonl", "-o", str(pipe))
+
+    assert told.exit_code == 0
+    assert pipe.is_fifo()
+    read = os.read(end, PIPE_BYTES)
+    os.close(end)
+    assert len(read.splitlines()) == len(story.entries)
 
 
 def test_an_export_to_a_file_is_there_when_it_is_whole(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import stat
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,20 @@ def test_a_house_is_saved_and_restored(tmp_path: Path, sqlite_place: SqlitePlace
     assert again.exit_code == 1
     assert "empty" in again.stderr
     empty.close()
+
+
+def test_a_backup_takes_the_place_of_a_file_only(
+    tmp_path: Path, sqlite_place: SqlitePlace
+) -> None:
+    a_day(sqlite_place.open(), ALICE)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    told = run("backup", str(pipe), place=sqlite_place)
+
+    assert told.exit_code == 1
+    assert told.stderr.splitlines()[-1] == f"Error: {pipe} is there, and is no file"
+    assert pipe.is_fifo()
 
 
 def test_a_damaged_file_is_one_clear_line(tmp_path: Path, sqlite_place: SqlitePlace) -> None:
