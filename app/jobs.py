@@ -16,6 +16,7 @@ from apscheduler.schedulers.blocking import BlockingScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from app.store.errors import StoreError
+from app.store.locks import LEASE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-LEASE = "back-office"
 LEASE_LOOK_S = 2.0
 KEEP_EVERY_S = 5.0
 RENEW_EVERY_S = 2.0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import gevent
 
 from app.gateways.errors import GatewayError
-from app.jobs import LEASE
+from app.store.locks import LEASE
 from app.web.health import OK, Health
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from app.jobs import LEASE, BackOffice, Job
+from app.jobs import BackOffice, Job
 from app.store.errors import StoreUnavailableError
-from app.store.locks import FileLocks
+from app.store.locks import LEASE, FileLocks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,11 +12,10 @@ import pytest
 from app.environment import load_settings
 from app.gateways.mint.crypto import Seed
 from app.gateways.mint.mints import Mints
-from app.jobs import LEASE
 from app.metrics import Metrics
 from app.readiness import health_of
 from app.settings import Settings
-from app.store.locks import FileLocks
+from app.store.locks import LEASE, FileLocks
 from domain.guards import RateRow
 from tests.doubles.mint import FakeMint
 

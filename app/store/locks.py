@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RETAKE_MAX = 100
+LEASE = "back-office"
+"""The lock of the one back office that works."""
 
 
 class Locks(Protocol):
