@@ -23,6 +23,8 @@ FIRST ?= 1
 STEPS ?= 90
 # What `make soak` takes: two thirds of it storm, one third calm, once for each engine.
 SOAK_SECONDS ?= 30
+# How long the ledger is that bench-books reads; of any other length nothing is written down.
+EVENTS ?= 1000000
 # A release younger than this is left to others to find out about.
 COOLDOWN ?= 7 days
 
@@ -132,8 +134,8 @@ bench-ledger: $(INSTALLED) ## hold+charge pairs a second, beside the floor of ra
 	@exec $(BIN)/python -m tests.bench.ledger
 
 .PHONY: bench-books
-bench-books: $(INSTALLED) ## every page and every report over a ledger of a million events
-	@exec $(BIN)/python -m tests.bench.books
+bench-books: $(INSTALLED) ## every page and report over a million events (EVENTS=50000); writes docs
+	@exec $(BIN)/python -m tests.bench.books --events $(EVENTS)
 
 .PHONY: soak
 soak: $(INSTALLED) ## mixed load while all around it fails, then a calm: SOAK_SECONDS=1800

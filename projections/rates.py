@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from domain.hold import Charged, Held
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     Query = Callable[..., list[tuple[Any, ...]]]
 
+RATES_KEPT = 1_000
 USD_DIGITS = 8
 """Decimals of an amount in dollars. At 50,000 dollars a bitcoin, a msat is 0.00000050."""
 
@@ -59,9 +61,16 @@ def usd(amount_msat: int, btc_usd: str, digits: int = USD_DIGITS) -> str:
     """
     if not btc_usd:
         return ""
-    parts = round(Fraction(btc_usd) * amount_msat * 10**digits / MSAT_PER_BTC)
+    rate = _exact(btc_usd)
+    # One fraction of whole numbers: to reduce each product would take thrice as long.
+    amount = amount_msat * rate.numerator * 10**digits
+    parts = round(Fraction(amount, rate.denominator * MSAT_PER_BTC))
     whole, rest = divmod(abs(parts), 10**digits)
     return f"{'-' if parts < 0 else ''}{whole}.{rest:0{digits}d}"
+
+
+_exact = lru_cache(RATES_KEPT)(Fraction)
+"""Reads a rate; a statement of many lines has few of them."""
 
 
 def lines(position: int, entry: Entry) -> Sequence[Line]:

@@ -6,7 +6,6 @@ import json
 import re
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal, InvalidOperation
-from fractions import Fraction
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from uuid import UUID as Identity  # noqa: N811  (UUID is a pattern here)
@@ -14,12 +13,12 @@ from uuid import UUID as Identity  # noqa: N811  (UUID is a pattern here)
 import msgspec
 
 from domain.hold import Charged
-from domain.msat import MSAT_PER_BTC
 from domain.posting import postings
 from projections.rates import usd as worth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from fractions import Fraction
 
     from domain.event import Event
 
@@ -52,8 +51,9 @@ def usd(amount_msat: int, btc_usd: str) -> str:
     """
     if not btc_usd:
         return ""
-    is_small = abs(amount_msat) * Fraction(btc_usd) < MSAT_PER_BTC
-    dollars = Decimal(worth(amount_msat, btc_usd, 4 if is_small else 2))
+    dollars = Decimal(worth(amount_msat, btc_usd, 4))
+    if abs(dollars) >= 1:
+        dollars = Decimal(worth(amount_msat, btc_usd, 2))
     return f"{MINUS if dollars < 0 else ''}${abs(dollars):,}"
 
 
