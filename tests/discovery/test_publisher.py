@@ -55,7 +55,9 @@ class Clock:
 class Office:
     """A back office with nothing in it but a publisher."""
 
-    def __init__(self, rows: NostrRows, *urls: str, named: str | None = None) -> None:
+    def __init__(
+        self, rows: NostrRows, *urls: str, named: str | None = None, chance: float = 0.5
+    ) -> None:
         self.listing = LISTING
         self.clock = Clock()
         self.rows = rows
@@ -66,7 +68,7 @@ class Office:
             rows,
             named,
             self.clock,
-            chance=lambda: 0.5,
+            chance=lambda: chance,
         )
 
     def look(self, after_s: float = 0.0) -> list[str]:
@@ -242,6 +244,15 @@ def test_a_relay_that_refuses_is_asked_again_with_growing_patience(rows: NostrRo
     assert pauses == [5, 10, 20, 40, 80, 160, 320, 640, 900, 900, 900]
     assert stands.verdict == REFUSED
     assert stands.message == "blocked: not on the list"
+
+
+@pytest.mark.parametrize(("chance", "pause_s"), [(0.0, 4.0), (1.0, 6.0)])
+def test_houses_that_failed_together_do_not_come_back_together(
+    rows: NostrRows, chance: float, pause_s: float
+) -> None:
+    (stands,) = Office(rows, NOBODY, chance=chance).visit()
+
+    assert stands.again_at - stands.at == pause_s
 
 
 def test_one_relay_in_trouble_does_not_hold_up_another(
