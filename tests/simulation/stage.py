@@ -64,6 +64,7 @@ class Stage:
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)  # noqa: S311  # it is meant to be repeated
         self.now_s = 0.0
+        self._off_s = 0.0
         self.steps = 0
         self.is_wild = True
         self.trace: list[str] = []
@@ -73,7 +74,14 @@ class Stage:
         self._nature = Process("world")
 
     def now(self) -> datetime:
-        return START + timedelta(seconds=self.now_s)
+        """Tell what the machines' clocks show, which is not always what it is."""
+        return START + timedelta(seconds=self.now_s + self._off_s)
+
+    def set_clocks(self, off_s: float) -> None:
+        """Let the machines' clocks jump to be off by so much; time itself goes on."""
+        self.note("world", f"the clocks are off by {off_s:.0f} s")
+        self.told.count("clock jumps")
+        self._off_s = off_s
 
     def clock(self) -> float:
         return self.now_s

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 WORKERS, CLERKS = 2, 2
 KILL, MINT_AWAY, ROTATE, SETTLE = 0.02, 0.003, 0.005, 0.02
+JUMP, OFF_S_MAX = 0.005, 300.0
 AWAY_S = (0.5, 20.0)
 OFFICE_S = (0.1, 5.0)
 ROUNDS_MAX = 60
@@ -60,6 +61,8 @@ class Street:
             ours.rotate("sat")
         if stage.happens(SETTLE):
             self._settle()
+        if stage.happens(JUMP):
+            stage.set_clocks(stage.chance.uniform(-OFF_S_MAX, OFF_S_MAX))
 
     def calm(self) -> None:
         """Let nothing fail from now on, and everything be open."""
