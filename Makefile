@@ -88,6 +88,9 @@ fmt: $(INSTALLED) ## format, mend what lint can mend, write the pages about sett
 	  > .env.example.new && mv .env.example.new .env.example
 	@$(BIN)/python -c 'from app.environment import settings_page; print(settings_page(), end="")' \
 	  > docs/settings.md.new && mv docs/settings.md.new docs/settings.md
+	@$(BIN)/python -c 'import sys; from app.environment import with_settings; \
+	  print(with_settings(sys.stdin.read()), end="")' < README.md > README.md.new \
+	  && mv README.md.new README.md
 
 .PHONY: lock
 lock: .venv/.uv ## choose the newest releases and pin them with their hashes

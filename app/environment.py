@@ -43,6 +43,25 @@ the setting that it is taken for.
 | there | here |
 |---|---|"""
 
+TABLE_HEAD = "| setting | default | live | what it is |\n|---|---|---|---|"
+TABLE_BEGINS = "<!-- made from the code by `make fmt` -->\n"
+TABLE_ENDS = "\n<!-- end of the settings -->"
+MATTER_FIRST = (
+    "upstream_base_url",
+    "upstream_api_key",
+    "upstream_provider_fee",
+    "exchange_fee",
+    "btc_usd",
+    "cashu_mints",
+    "wallet_seed",
+    "database_url",
+    "host",
+    "port",
+    "workers",
+    "admin_password",
+)
+"""The settings that a README tells of; all of them are on a page of their own."""
+
 
 class SettingsError(Exception):
     """Settings are missing or make no sense; the message has one line for each of them."""
@@ -130,12 +149,21 @@ def settings_page() -> str:
     parts = [PAGE_HEAD]
     for group in GROUPS:
         rows = [_row(field, info) for field, info in names_of(group).items()]
-        head = "| setting | default | live | what it is |\n|---|---|---|---|"
-        parts.append("\n".join((f"## {(group.__doc__ or '').rstrip('.')}\n", head, *rows)))
+        title = f"## {(group.__doc__ or '').rstrip('.')}\n"
+        parts.append("\n".join((title, TABLE_HEAD, *rows)))
     former = {old: f"`{new}`" for old, new in RENAMED.items()} | REPLACED | IN_FILE
     rows = [f"| `{old}` | {former[old]} |" for old in sorted(former)]
     parts.append("\n".join((PAGE_FORMER, *rows)))
     return "\n\n".join(parts) + "\n"
+
+
+def with_settings(readme: str) -> str:
+    """Return the text of a README with its table of settings as it is in the code."""
+    fields = {name: info for group in GROUPS for name, info in names_of(group).items()}
+    rows = [_row(field, fields[field]) for field in MATTER_FIRST]
+    before, _, rest = readme.partition(TABLE_BEGINS)
+    after = rest.partition(TABLE_ENDS)[2]
+    return "".join((before, TABLE_BEGINS, "\n".join((TABLE_HEAD, *rows)), TABLE_ENDS, after))
 
 
 def _row(field: str, info: FieldInfo) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from click.testing import CliRunner
 
 from app.cli import main
+from app.environment import with_settings
 from app.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -46,6 +47,11 @@ def test_every_variable_it_names_is_a_setting() -> None:
 
     settings = {name.upper() for name in Settings.model_fields}
     assert named - OTHER_VARIABLES - settings == set()
+
+
+def test_its_table_of_settings_is_that_of_the_code() -> None:
+    assert "| `WALLET_SEED` | **needed** |" in README
+    assert with_settings(README) == README, "make fmt writes it anew"
 
 
 def test_it_can_be_read_in_one_go() -> None:
