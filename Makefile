@@ -14,7 +14,7 @@ UNIT := not integration and not postgres and not clients
 # The tests by which every branch of domain and projections is gone through; to measure that
 # takes twice the time.
 COVERING := tests/domain tests/projections tests/store tests/cashier tests/sealing \
-  tests/test_metrics.py tests/test_accounts.py domain projections
+  tests/verbs tests/test_metrics.py domain projections
 # How many processes the other tests share.
 JOBS ?= 2
 # What `make simulate` runs.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING
@@ -16,7 +17,6 @@ from app.gateways.addresses import is_of_own_network
 from app.gateways.guarded import Fetch
 from app.gateways.nostr.relay import Relay
 from app.house import guard_of, way_out
-from app.nostr_verbs import Announcing
 from app.public import key_of, onion_url_of
 from app.store.nostr_rows import LISTED, NostrRows
 from app.store.opening import open_store
@@ -24,10 +24,23 @@ from app.store.opening import open_store
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from app.gateways.nostr.event import NostrEvent
     from app.settings import Settings
     from app.store.opening import Store
 
 HEALTH_BYTES_MAX = 2 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Announcing:
+    """What the commands need: what would be published, and what was `listed` last.
+
+    There is no `publisher` while the settings name no key or no relay.
+    """
+
+    draft: Draft
+    listed: NostrEvent | None
+    publisher: Publisher | None
 
 
 def listing_of(settings: Settings) -> Listing:

@@ -25,7 +25,7 @@ class Verbs(click.Group):
 
 
 def _others() -> Group:
-    return cast("Group", import_module("app.verbs").main)
+    return cast("Group", import_module("app.verbs.group").main)
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})

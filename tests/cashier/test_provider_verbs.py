@@ -9,9 +9,9 @@ from click.testing import CliRunner, Result
 
 from app.cashier.providers import opened
 from app.gateways.mint.errors import SealError
-from app.provider_verbs import VERBS
 from app.store.errors import StoreUnavailableError
-from app.verbs import provider
+from app.verbs.group import provider
+from app.verbs.provider import VERBS
 from tests.cashier.test_providers import KEY, OWN_KEY, SEALER, Desk, listing
 
 if TYPE_CHECKING:

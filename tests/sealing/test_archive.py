@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner, Result
 
-from app.archiving import write_archive
 from app.cli import main
 from app.sealing.sign import Sealing
 from app.store.seals import Seals
+from app.verbs.archive import write_archive
 from projections.chart import read_chart
 from tests.projections.conftest import follow
 from tests.projections.story import Story, made_up, put

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner, Result
 
-from app.owing_verbs import Liable, group
 from app.sealing.owed import OwedProofs, Owing
 from app.sealing.sign import Sealing, SigningKey
 from app.store.liability_tables import LiabilityTables
 from app.store.seals import Seals
+from app.verbs.owing import Liable, group
 from projections.checkpoint import read
 from tests.domain.given import ALICE, BOB
 from tests.sealing.given import KEY

@@ -10,7 +10,7 @@ import pytest
 
 from app.sealing.sign import Sealing
 from app.store.seals import Seals
-from app.verifying import compared, compared_beside
+from app.verbs.verify import compared, compared_beside
 from tests.domain.given import ALICE
 from tests.sealing.given import KEY, PUBLIC, rewrite
 from tests.store.places import drop_guards_of_the_log

@@ -10,7 +10,7 @@ import pytest
 from beancount import loader
 from msgspec.structs import replace
 
-from app.accounts import exported
+from app.verbs.accounts import exported
 from projections.chart import read_chart
 from projections.export.beancount import beancount
 from projections.export.csv import journal_csv

@@ -5,33 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
 
+from app.announcing import Announcing
 from app.store.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from app.discovery.listing import Draft
-    from app.discovery.publisher import Publisher
-    from app.gateways.nostr.event import NostrEvent
 
 NO_ADDRESS = "There is nothing to tell others: set HTTP_URL, or have an onion service."
-
-
-@dataclass(frozen=True, slots=True)
-class Announcing:
-    """What the commands need: what would be published, and what was `listed` last.
-
-    There is no `publisher` while the settings name no key or no relay.
-    """
-
-    draft: Draft
-    listed: NostrEvent | None
-    publisher: Publisher | None
 
 
 Opened = Callable[[], AbstractContextManager[Announcing]]

@@ -10,20 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from app import (
-    accounts,
-    admin_verbs,
-    backup,
-    erasing,
-    nostr_verbs,
-    owing_verbs,
-    provider_verbs,
-    setting_verbs,
-    verifying,
-)
-from app.accounts import WHEN, layout_option
-from app.announcing import open_announcing
-from app.archiving import write_archive
+from app.announcing import Announcing, open_announcing
 from app.environment import SettingsError
 from app.gateways.mint.crypto import Seed
 from app.house import signing_key
@@ -34,14 +21,6 @@ from app.office import (
     create_owing,
     create_sealing,
     open_reconciliation,
-)
-from app.reconciling import (
-    as_of_option,
-    is_unexplained,
-    items_of,
-    now_rows,
-    past_rows,
-    show,
 )
 from app.sample.verb import seed_sample
 from app.sealing.owed import OwedProofs
@@ -54,6 +33,33 @@ from app.store.errors import StoreError
 from app.store.liability_tables import LiabilityTables
 from app.store.seals import Seals
 from app.terminal import Progress, database_option, open_store_or_exit
+from app.verbs import (
+    accounts,
+    backup,
+    erase,
+    nostr,
+    owing,
+    verify,
+)
+from app.verbs import (
+    admin as admins,
+)
+from app.verbs import (
+    provider as providers,
+)
+from app.verbs import (
+    settings as changing,
+)
+from app.verbs.accounts import WHEN, layout_option
+from app.verbs.archive import write_archive
+from app.verbs.reconcile import (
+    as_of_option,
+    is_unexplained,
+    items_of,
+    now_rows,
+    past_rows,
+    show,
+)
 from domain.errors import LedgerBrokenError, LedgerError
 from projections.chart import NotToldError
 from projections.follow import rebuild as rebuild_projections
@@ -257,21 +263,21 @@ def _changes() -> Iterator[Changes]:
 
 
 @contextmanager
-def _announcing() -> Iterator[nostr_verbs.Announcing]:
+def _announcing() -> Iterator[Announcing]:
     set_up_logs("ERROR")
     with open_announcing(settings_or_exit()) as announcing:
         yield announcing
 
 
 @contextmanager
-def _liable() -> Iterator[owing_verbs.Liable]:
+def _liable() -> Iterator[owing.Liable]:
     settings = settings_or_exit()
     set_up_logs("WARNING")
     seed = Seed.from_mnemonic(settings.wallet_seed.get_secret_value())
     with closing(open_store_or_exit(settings.database_url, is_there=True)) as store:
         try:
             proofs = OwedProofs(LiabilityTables(store))
-            yield owing_verbs.Liable(proofs, create_owing(settings, seed).make)
+            yield owing.Liable(proofs, create_owing(settings, seed).make)
         except (StoreError, LedgerBrokenError) as error:
             raise click.ClickException(str(error)) from error
 
@@ -302,11 +308,11 @@ def _operators() -> Iterator[Operators]:
         yield operators
 
 
-for verb in (*accounts.VERBS, *backup.VERBS, *verifying.VERBS, *erasing.VERBS, seed_sample):
+for verb in (*accounts.VERBS, *backup.VERBS, *verify.VERBS, *erase.VERBS, seed_sample):
     main.add_command(verb)
-PARTS = ((admin, admin_verbs), (provider, provider_verbs), (settings, setting_verbs))
+PARTS = ((admin, admins), (provider, providers), (settings, changing))
 for part, named in PARTS:
     for verb in named.VERBS:
         part.add_command(verb)
-main.add_command(nostr_verbs.group(_announcing))
-main.add_command(owing_verbs.group(_liable))
+main.add_command(nostr.group(_announcing))
+main.add_command(owing.group(_liable))
