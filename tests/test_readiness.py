@@ -75,16 +75,11 @@ def test_a_store_is_read_to_see_whether_it_can_be(ready: Ready) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate", "said"),
-    [
-        (None, "never observed"),
-        (observed(timedelta(seconds=800)), "ok"),
-        (observed(timedelta(seconds=1_000)), "stale"),
-    ],
+    ("seconds", "said"), [(None, "never observed"), (800, "ok"), (1_000, "stale")]
 )
-def test_a_rate_is_as_good_as_it_is_young(
-    ready: Ready, rate: RateRow | None, said: str
-) -> None:
+def test_a_rate_is_as_good_as_it_is_young(ready: Ready, seconds: int | None, said: str) -> None:
+    rate = None if seconds is None else observed(timedelta(seconds=seconds))
+
     assert ready(rate=rate, RATE_STALE_AFTER_S="900").must["rate"]() == said
 
 
