@@ -15,8 +15,9 @@ UNIT := not integration and not postgres and not clients
 # takes twice the time.
 COVERING := tests/domain tests/projections tests/store tests/cashier tests/sealing \
   tests/verbs tests/test_metrics.py domain projections
-# How many processes the other tests share.
+# How many processes share the tests; those that need other processes mostly wait for them.
 JOBS ?= 2
+WAITING_JOBS ?= 3
 # What `make simulate` runs.
 SEEDS ?= 300
 FIRST ?= 1
@@ -67,7 +68,7 @@ check: $(INSTALLED) ## format, lint, types, architecture, unit tests with covera
 .PHONY: integration
 integration: $(INSTALLED) ## the tests that need real processes or PostgreSQL
 	@echo "== integration tests"
-	@$(BIN)/pytest -q -m "integration or postgres" -n $(JOBS) --dist loadfile
+	@$(BIN)/pytest -q -m "integration or postgres" -n $(WAITING_JOBS) --dist loadfile
 
 .PHONY: test-clients
 test-clients: $(INSTALLED) ## OpenAI's SDKs, wallets, a browser and others against the house

@@ -35,6 +35,7 @@ pytestmark = pytest.mark.clients
 ONION = "a" * 55 + "d.onion"
 NSEC = "nsec1vl029mgpspedva04g90vltkh6fvh240zqtv9k0t9af8935ke9laqsnlfe5"
 PUBLIC = "7e7e9c42a91bfef19fa929e5fda1b72e0ebc1a4c1141673e2794234d86addf4e"
+MINT_ELSEWHERE = "https://mint.example.com"
 WAIT_S = 60.0
 LISTING = Listing("Shop", "Words ✓", ("https://shop.example.com",), ("https://m.example",), "1")
 
@@ -101,6 +102,8 @@ def test_a_house_announces_itself_finds_others_and_tells_of_them(
     with SocksDouble() as proxy:
         settings = {
             "NAME": "A house of tests",
+            # That of the tests is at home here, and no business of others.
+            "CASHU_MINTS": f"{mint.url},{MINT_ELSEWHERE}",
             "NSEC": NSEC,
             "RELAYS": relay.url,
             "ONION_URL": f"http://{ONION}",
@@ -114,7 +117,7 @@ def test_a_house_announces_itself_finds_others_and_tells_of_them(
 
     assert found["provider"]["name"] == "A house of tests"
     assert found["provider"]["endpoint_urls"] == [f"http://{ONION}"]
-    assert found["provider"]["mint_urls"] == [mint.url]
+    assert found["provider"]["mint_urls"] == [MINT_ELSEWHERE]
     assert found["health"]["status_code"] == 200
     assert found["health"]["json"]["npub"].startswith("npub10elfcs4fr0l0r8af98jlmg")
     assert [each["endpoint_url"] for each in others] == ["https://shop.example.com"]
