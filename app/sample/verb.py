@@ -73,6 +73,7 @@ def fill_sample(store: Store, seed: int, events: int, end: datetime) -> None:
     with Progress("told") as progress:
         catch_up_all(store, [sheet.name for sheet in SHEETS], progress)
     follow_seals(Seals(store))
+    store.settle()
 
 
 def _fill(store: Store, seed: int, events: int, end: datetime) -> None:

@@ -231,6 +231,14 @@ class PostgresStore(Reads):
         with self._translated():
             self._connection().execute(f"VACUUM {table}")
 
+    def settle(self) -> None:
+        """Have the server see how rows are spread, after many were written at once.
+
+        Until it has looked, an index that has what is wanted in order is not thought of.
+        """
+        with self._translated():
+            self._connection().execute("ANALYZE")
+
     def close(self) -> None:
         self._forget_connection()
         self._datastore.close()

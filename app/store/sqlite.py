@@ -212,6 +212,9 @@ class SqliteStore(Reads):
         except sqlite3.Error as error:
             raise StoreUnavailableError(f"SQLite: {error}") from error
 
+    def settle(self) -> None:
+        """Do nothing: what SQLite reads by follows from its indexes alone."""
+
     def close(self) -> None:
         if self._writer is not None:
             self._writer.close()

@@ -94,6 +94,7 @@ def restore(file: Path, database_url: str, keys: Path | None) -> None:
     with _clearly(), closing(open_store(database_url)[0]) as store:
         _erase_again(store, copied.erased)
         kept = DataKeys(store).restore(copied.keys)
+        store.settle()
         click.echo(f"{kept} keys of accounts are restored.", err=True)
         click.echo(f"{count} events are restored, up to position {store.head()}.")
 

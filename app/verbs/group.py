@@ -106,6 +106,7 @@ def rebuild(database_url: str) -> None:
         seals = Seals(store)
         seals.forget()
         follow_seals(seals)
+        store.settle()
         click.echo(f"Every projection was made again from {store.head()} positions.")
 
 
