@@ -17,7 +17,7 @@ COVERING := tests/domain tests/projections tests/store tests/cashier tests/seali
   tests/verbs tests/test_metrics.py domain projections
 # How many processes share the tests; those that need other processes mostly wait for them.
 JOBS ?= 2
-WAITING_JOBS ?= 3
+WAITING_JOBS ?= 2
 # What `make simulate` runs.
 SEEDS ?= 300
 FIRST ?= 1
