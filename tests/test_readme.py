@@ -1,10 +1,11 @@
-"""What the README names is there: files, commands, settings."""
+"""What the README and other pages outside the site name is there: files, commands, settings."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from app.cli import main
@@ -22,6 +23,14 @@ def test_every_file_it_names_is_there() -> None:
     named = set(re.findall(r"\b(?:app|docs|domain|projections|tests)/[\w/]+(?:\.\w+)?", README))
 
     assert {name for name in named if not (ROOT / name).exists()} == set()
+
+
+@pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md", ".github/SECURITY.md"])
+def test_every_link_to_a_file_has_its_file(page: str) -> None:
+    path = ROOT / page
+    linked = re.findall(r"\]\(([^)#\s]+)", path.read_text())
+
+    assert {to for to in linked if "://" not in to and not (path.parent / to).exists()} == set()
 
 
 def test_every_make_target_it_names_is_there() -> None:
