@@ -27,9 +27,11 @@ from app.gateways.mint.mints import Mints
 from app.gateways.way_out import WayOut
 from app.logs import set_up_logs
 from app.metrics import Metrics
+from app.sealing.check import is_of_another
 from app.sealing.sign import SigningKey
 from app.store.data_keys import DataKeys
 from app.store.opening import Store, open_store
+from app.store.seals import Seals
 from domain.errors import PricingError
 from domain.ledger import Ledger
 from domain.msat import Msat
@@ -48,6 +50,11 @@ if TYPE_CHECKING:
     from domain.pricing import PriceBook
 
 CHECKPOINTS = b"checkpoints"
+# Such a process would take in proofs that no other can spend, and could open none of theirs.
+ANOTHER_SEED = (
+    "WALLET_SEED: the books at DATABASE_URL were signed with another seed. All hosts of a house"
+    " have the same."
+)
 PROXY_TIMEOUT_S = 30.0
 """Tor finds a way to an onion service in seconds, and at times in many."""
 
@@ -93,6 +100,8 @@ def build(given: Settings, records: Callable[[Store], Record]) -> House:
     settings = present(given, changed)
     models, book = read_prices(settings)
     seed = Seed.from_mnemonic(settings.wallet_seed.get_secret_value())
+    if is_of_another(Seals(store), signing_key(given, seed).verifier.public):
+        raise SettingsError(ANOTHER_SEED)
     ledger = Ledger(records(store), owner=f"process-{uuid4().hex}")
     way, metrics = way_out(settings), Metrics()
     mints = Mints(

@@ -52,6 +52,25 @@ print(json.dumps(names))
 """
 
 
+OPEN_WITH_ANOTHER_SEED = """
+import os
+from app.main import create_app
+from app.environment import SettingsError, load_settings
+from app.gateways.mint.crypto import Seed
+from app.office import create_sealing
+settings = load_settings(env_file=None)
+create_app(settings)
+seed = Seed.from_mnemonic(settings.wallet_seed.get_secret_value())
+create_sealing(settings, seed).seal()
+create_app(settings)
+os.environ["WALLET_SEED"] = "zoo " * 11 + "wrong"
+try:
+    create_app(load_settings(env_file=None))
+except SettingsError as error:
+    print(error)
+"""
+
+
 @pytest.fixture
 def environ(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
     """The settings that are required, and a database of the test's own."""
@@ -191,3 +210,10 @@ def test_an_owner_is_paid_who_has_an_address_that_can_be(tmp_path: Path) -> None
 
     assert "payouts to the owner" in names
     assert fault.startswith("RECEIVE_LN_ADDRESS: no connection is made there")
+
+
+@pytest.mark.usefixtures("environ")
+def test_a_process_with_another_seed_than_the_others_does_not_open(tmp_path: Path) -> None:
+    fault = last_line(OPEN_WITH_ANOTHER_SEED, tmp_path)
+
+    assert fault.startswith("WALLET_SEED: the books at DATABASE_URL were signed with another")

@@ -38,6 +38,18 @@ def check(seals: Seals, progress: Progress, public: bytes | None = None) -> str 
     return None
 
 
+def is_of_another(seals: Seals, public: bytes) -> bool:
+    """Tell whether the newest checkpoint, if there is one, was signed by no such key."""
+    newest = seals.newest_signed()
+    if newest is None:
+        return False
+    try:
+        _read(newest, public)
+    except CheckpointError:
+        return True
+    return False
+
+
 class _Comparison:
     """Walks the log beside its pages and its checkpoints, and raises where they part."""
 

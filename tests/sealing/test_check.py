@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from app.sealing.check import check
+from app.sealing.check import check, is_of_another
 from app.sealing.sign import Sealing, SigningKey
 from app.store.seals import Seals
 from projections.tiles import TILE_SIZE
@@ -35,6 +35,16 @@ def test_a_log_that_was_never_sealed_shows_no_difference(store: Store) -> None:
     write(store, 5)
 
     assert compared(store) is None
+
+
+def test_books_are_of_who_signed_them_last(store: Store) -> None:
+    other = SigningKey(bytes(32), KEY.verifier.name).verifier.public
+    before = is_of_another(Seals(store), other)
+    sealed(store, 5)
+
+    assert not before
+    assert is_of_another(Seals(store), other)
+    assert not is_of_another(Seals(store), KEY.verifier.public)
 
 
 def test_a_changed_event_is_named(place: Place, store: Store) -> None:
