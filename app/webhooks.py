@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from app.store.tables import FOLLOWED, FOLLOWS
+from app.store.sheet_tables import FOLLOWED, FOLLOWS
 from projections.telling import telling
 
 if TYPE_CHECKING:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC
 from typing import TYPE_CHECKING
 
 from domain.posting import postings
+from projections.moments import day_of
 from projections.sheet import Line, Sheet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from domain.event import Entry
 
@@ -43,17 +43,22 @@ def names(account: str) -> tuple[str, ...]:
 
 
 def lines(position: int, entry: Entry) -> Sequence[Line]:
-    """Return a line for each name on either side of an arrow; they are added up by day."""
-    return list(_lines(position, entry))
+    """Return a line for either side of an arrow; they are added up by day."""
+    arrows = postings(entry.event)
+    if not arrows:
+        return ()
+    day = day_of(entry.event.at)
+    told: list[Line] = []
+    for source, destination, amount_msat in arrows:
+        told.append((source, day, 0, amount_msat, 1, position, position))
+        told.append((destination, day, amount_msat, 0, 1, position, position))
+    return told
 
 
-def _lines(position: int, entry: Entry) -> Iterator[Line]:
-    day = entry.event.at.astimezone(UTC).date().isoformat()
-    for source, destination, amount_msat in postings(entry.event):
-        for name in names(source):
-            yield name, day, 0, amount_msat, 1, position, position
-        for name in names(destination):
-            yield name, day, amount_msat, 0, 1, position, position
+def wholes(line: Line) -> Sequence[Line]:
+    """Return the line of all accounts of a kind that one account's line adds to."""
+    account, *rest = line
+    return [(name, *rest) for name in names(account)[1:]]
 
 
 DAILY = Sheet(
@@ -69,10 +74,11 @@ DAILY = Sheet(
     ),
     key_count=2,
     indexes=(
-        "CREATE INDEX IF NOT EXISTS daily_day ON daily (day, account)",
-        f"CREATE INDEX IF NOT EXISTS daily_house ON daily (account, day) WHERE {NO_CLIENT}",
+        ("daily_day", "(day, account)"),
+        ("daily_house", f"(account, day) WHERE {NO_CLIENT}"),
     ),
     lines=lines,
     added=("in_msat", "out_msat", "lines"),
     newest=("last_position",),
+    wholes=wholes,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -12,15 +12,23 @@ from domain.event import Entry
 from domain.guards import GuardRows
 from projections.audit import Auditor
 from projections.guard import differences, fold, settle
+from projections.sheet import Gathered, Line, Sheet
 
 Progress = Callable[[int, int], None]
 """Told how many positions of how many are done."""
 
 Page = Sequence[tuple[int, Entry]]
 
+LINES_AT_ONCE = 50_000
+"""Lines written together where all is told anew: the more, the fewer there are of one key."""
+
 
 class Log(Protocol):
     """What following needs of a store."""
+
+    @property
+    def sheets(self) -> Mapping[str, Sheet]:
+        """Return what its followers tell, by their names."""
 
     def head(self) -> int:
         """Return the newest position."""
@@ -43,8 +51,14 @@ class Log(Protocol):
         Tells False, and writes nothing, unless the follower has read just up to `after`.
         """
 
+    def tell(self, name: str, after: int, upto: int, lines: Sequence[Line]) -> bool:
+        """Write what the log tells the follower behind `after` and up to `upto`, likewise."""
+
     def forget(self, name: str) -> None:
-        """Drop all that the follower `name` has told."""
+        """Drop all that the follower `name` has told, and the indexes of its table."""
+
+    def index(self, name: str) -> None:
+        """Make the indexes of a follower's table that are missing."""
 
 
 def catch_up(store: Log, name: str, progress: Progress, upto: int | None = None) -> None:
@@ -68,20 +82,14 @@ def catch_up_all(store: Log, names: Iterable[str], progress: Progress) -> None:
     head, names = store.head(), tuple(names)
     positions = {store.follower_position(name) for name in names}
     if len(positions) == 1:
-        _tell_together(store, names, positions.pop(), head, progress)
+        after = positions.pop()
+        for page in store.log(after, head):
+            if not all(store.follow(name, after, page) for name in names):
+                break
+            after = page[-1][0]
+            progress(after, head)
     for name in names:
         catch_up(store, name, progress, head)
-
-
-def _tell_together(
-    store: Log, names: Sequence[str], after: int, head: int, progress: Progress
-) -> None:
-    """Tell each page to followers that are all at `after`, until one of them is elsewhere."""
-    for page in store.log(after, head):
-        if not all(store.follow(name, after, page) for name in names):
-            return
-        after = page[-1][0]
-        progress(after, head)
 
 
 def rebuild(store: Log, followers: Iterable[str], progress: Progress) -> None:
@@ -99,12 +107,55 @@ def rebuild(store: Log, followers: Iterable[str], progress: Progress) -> None:
         return settle(rows)
 
     store.replace_guards(fold_tail)
-    names = list(followers)
-    # The first, which the others point into, is whole before they begin.
-    for some in (names[:1], names[1:]):
-        for name in some:
-            store.forget(name)
-        catch_up_all(store, some, progress)
+    retell(store, tuple(followers), progress)
+
+
+def retell(
+    store: Log, names: Sequence[str], progress: Progress, lines_at_once: int = LINES_AT_ONCE
+) -> None:
+    """Make followers anew; their indexes last, for to sort all lines once costs least."""
+    for name in names:
+        store.forget(name)
+    with _uncollected():
+        tellings = [_Telling(store, name, lines_at_once) for name in names]
+        _tell_in_bulk(store, tellings, progress)
+    # What has come meanwhile, and the rest of what another process has begun to tell.
+    catch_up_all(store, names, progress)
+    for name in names:
+        store.index(name)
+
+
+def _tell_in_bulk(store: Log, tellings: Sequence[_Telling], progress: Progress) -> None:
+    head = store.head()
+    for page in store.log(0, head):
+        for telling in tellings:
+            telling.add(page)
+        progress(page[-1][0], head)
+    for telling in tellings:
+        telling.write()
+
+
+class _Telling:
+    """One follower made anew from the beginning: a page is written once it is worth it."""
+
+    def __init__(self, store: Log, name: str, lines_at_once: int) -> None:
+        self._store = store
+        self._lines_at_once = lines_at_once
+        self._name = name
+        self._after = self._upto = 0
+        self._gathered = Gathered(store.sheets[name])
+
+    def add(self, page: Page) -> None:
+        self._gathered.add(page)
+        self._upto = page[-1][0]
+        if len(self._gathered) >= self._lines_at_once:
+            self.write()
+
+    def write(self) -> None:
+        """Write what was gathered, unless another process has told it meanwhile."""
+        lines, self._gathered = self._gathered.lines(), Gathered(self._store.sheets[self._name])
+        self._store.tell(self._name, self._after, self._upto, lines)
+        self._after = self._upto
 
 
 def verify(store: Log, progress: Progress) -> str | None:

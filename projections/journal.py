@@ -39,9 +39,9 @@ JOURNAL = Sheet(
     ),
     key_count=2,
     indexes=(
-        "CREATE INDEX IF NOT EXISTS journal_source ON journal (source, position)",
-        "CREATE INDEX IF NOT EXISTS journal_destination ON journal (destination, position)",
-        "CREATE INDEX IF NOT EXISTS journal_stream ON journal (stream)",
+        ("journal_source", "(source, position)"),
+        ("journal_destination", "(destination, position)"),
+        ("journal_stream", "(stream)"),
     ),
     lines=lines,
 )

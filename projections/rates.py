@@ -83,6 +83,6 @@ RATES = Sheet(
     name="rate",
     columns=(("position", "int"), ("at", "time"), ("btc_usd", "text")),
     key_count=1,
-    indexes=("CREATE INDEX IF NOT EXISTS rate_at ON rate (at, position)",),
+    indexes=(("rate_at", "(at, position)"),),
     lines=lines,
 )

@@ -20,34 +20,67 @@ class Sheet:
     `columns` are (name, kind) pairs, kind one of uuid, text, int, time; the first
     `key_count` are the key. `lines(position, entry)` are an entry's lines in that order.
     A line whose key is there already adds to the columns in `added` and replaces those in
-    `newest`; the others stay as they were first told.
+    `newest`, whose values rise; the others stay as they were first told. `wholes(line)` are
+    further lines that a line of sums adds to. `indexes` are (name, what of) pairs.
     """
 
     name: str
     columns: tuple[tuple[str, str], ...]
     key_count: int
-    indexes: tuple[str, ...]
+    indexes: tuple[tuple[str, str], ...]
     lines: Callable[[int, Entry], Sequence[Line]]
     added: tuple[str, ...] = ()
     newest: tuple[str, ...] = ()
+    wholes: Callable[[Line], Sequence[Line]] | None = None
 
-    def told(self, page: Iterable[tuple[int, Entry]]) -> list[Line]:
+    def told(self, page: Iterable[tuple[int, Entry]]) -> Sequence[Line]:
         """Return the lines of a page of the log, those of one key made one."""
-        lines = [line for position, entry in page for line in self.lines(position, entry)]
-        return self._merged(lines) if self.added else lines
+        gathered = Gathered(self)
+        gathered.add(page)
+        return gathered.lines()
 
-    def _merged(self, lines: Iterable[Line]) -> list[Line]:
-        names = [name for name, _ in self.columns]
-        added = [names.index(name) for name in self.added]
-        newest = [names.index(name) for name in self.newest]
-        merged: dict[Line, list[Any]] = {}
+
+class Gathered:
+    """Lines of a sheet that are to be written together, those of one key made one."""
+
+    def __init__(self, sheet: Sheet) -> None:
+        names = [name for name, _ in sheet.columns]
+        self._sheet = sheet
+        self._added = [names.index(name) for name in sheet.added]
+        self._newest = [names.index(name) for name in sheet.newest]
+        self._plain: list[Line] = []
+        self._sums: dict[Line, list[Any]] = {}
+
+    def __len__(self) -> int:
+        return len(self._plain) + len(self._sums)
+
+    def add(self, page: Iterable[tuple[int, Entry]]) -> None:
+        """Take in the lines of a page of the log."""
+        tell = self._sheet.lines
+        lines = [line for position, entry in page for line in tell(position, entry)]
+        if self._added:
+            self._sum(lines)
+        else:
+            self._plain += lines
+
+    def lines(self) -> Sequence[Line]:
+        """Return what was gathered, each key once."""
+        if self._sheet.wholes is not None:
+            # Of a few sums, not of all the lines that are in them.
+            sums = [tuple(line) for line in self._sums.values()]
+            self._sum(whole for line in sums for whole in self._sheet.wholes(line))
+        return self._plain or [tuple(line) for line in self._sums.values()]
+
+    def _sum(self, lines: Iterable[Line]) -> None:
+        sums, added, newest = self._sums, self._added, self._newest
+        key_count = self._sheet.key_count
         for line in lines:
-            kept = merged.get(line[: self.key_count])
+            key = line[:key_count]
+            kept = sums.get(key)
             if kept is None:
-                merged[line[: self.key_count]] = list(line)
+                sums[key] = list(line)
                 continue
             for place in added:
                 kept[place] += line[place]
             for place in newest:
-                kept[place] = line[place]
-        return [tuple(line) for line in merged.values()]
+                kept[place] = max(kept[place], line[place])

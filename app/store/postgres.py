@@ -31,13 +31,11 @@ from app.store.postgres_rows import (
 )
 from app.store.reads import Now, Query, Reads, translated, utc_now
 from app.store.seal_tables import LIABILITIES, POSTGRES_SEALS
-from app.store.shape import POSTGRES_TYPES, create_table
+from app.store.shape import POSTGRES_TYPES
+from app.store.sheet_tables import FOLLOWED, FOLLOWS, create_indexes, create_sheets
 from app.store.tables import (
     BALANCE,
     DATA_KEY,
-    FOLLOWED,
-    FOLLOWER,
-    FOLLOWS,
     GUARD_TABLES,
     INDEXES,
 )
@@ -53,13 +51,14 @@ if TYPE_CHECKING:
 
     from domain.command import Command
     from domain.guards import AccountRow, GuardRows
-    from projections.sheet import Sheet
+    from projections.sheet import Line, Sheet
 
 ATTEMPTS_MAX = 5
 READERS_MAX = 4
 """How many connections one store reads by at most; one more writes."""
 READER_IDLE_S = 30.0
 SCHEMA_LOCK = LOG_LOCK + 1
+INDEXES_THERE = "SELECT indexname FROM pg_indexes WHERE schemaname = current_schema()"
 
 
 class PostgresStore(Reads):
@@ -110,6 +109,7 @@ class PostgresStore(Reads):
                     f"the database has schema {found[0]}, this program knows {SCHEMA_VERSION}"
                 )
             if found and found[0] == SCHEMA_VERSION:
+                self._index_all(db)
                 return
             if found:
                 # Writers of the older version wait here, and then find other tables.
@@ -189,28 +189,32 @@ class PostgresStore(Reads):
                 db.execute(f"DELETE FROM {table.name}")
                 upsert(db, table, rows)
 
-    def follow(self, name: str, after: int, page: Sequence[tuple[int, Entry]]) -> bool:
-        """Add what `page` tells to a follower's table, and its position, together.
-
-        Does nothing and returns False unless the follower has read exactly up to `after`:
-        what is added up must not be told twice.
-        """
-        sheet = self.sheets[name]
-        lines = sheet.told(page)
+    def tell(self, name: str, after: int, upto: int, lines: Sequence[Line]) -> bool:
         with self._translated(), self._connection().transaction():
             db = self._connection()
             db.execute(_places(FOLLOWS), (name,))
-            told = db.execute(_places(FOLLOWED), (page[-1][0], name, after)).rowcount == 1
+            told = db.execute(_places(FOLLOWED), (upto, name, after)).rowcount == 1
             if told and lines:
-                add_lines(db, sheet, lines)
+                add_lines(db, self.sheets[name], lines)
         return told
 
     def forget(self, name: str) -> None:
-        """Drop all that a follower has told, and how far it had read."""
+        """Drop all that a follower has told, how far it had read, and its indexes."""
         with self._translated(), self._connection().transaction():
+            db = self._connection()
             # In the order in which `follow` locks them.
-            self._connection().execute("DELETE FROM follower WHERE name = %s", (name,))
-            self._connection().execute(f"TRUNCATE {self.sheets[name].name}")
+            db.execute("DELETE FROM follower WHERE name = %s", (name,))
+            db.execute(f"TRUNCATE {self.sheets[name].name}")
+            for index in create_indexes(self.sheets[name]):
+                db.execute(f"DROP INDEX IF EXISTS {index}")
+
+    def index(self, name: str) -> None:
+        """Make the indexes of a follower's table that are missing; readers need not wait."""
+        for statement in create_indexes(self.sheets[name]).values():
+            with self._translated(), self._connection().transaction():
+                # Whoever opens the store makes them too: two at once would fail.
+                self._connection().execute("SELECT pg_advisory_xact_lock(%s)", (SCHEMA_LOCK,))
+                self._connection().execute(statement)
 
     @contextmanager
     def transaction(self) -> Iterator[Query]:
@@ -271,6 +275,14 @@ class PostgresStore(Reads):
                 self._write(db, rows, before, found.entries)
         self._remember(rows)
 
+    def _index_all(self, db: psycopg.Connection[tuple[Any, ...]]) -> None:
+        """Make the indexes that somebody who was killed had not made again yet."""
+        known = {index for (index,) in db.execute(INDEXES_THERE)}
+        for sheet in self.sheets.values():
+            for index, statement in create_indexes(sheet).items():
+                if index not in known:
+                    db.execute(statement)
+
     @staticmethod
     def _newest(db: psycopg.Connection[tuple[Any, ...]]) -> int:
         found = db.execute("SELECT MAX(notification_id) FROM stored_events").fetchone()
@@ -307,12 +319,9 @@ class PostgresStore(Reads):
     def _tables(self) -> Iterator[str]:
         for table in GUARD_TABLES:
             yield table.create(POSTGRES_TYPES)
-        yield FOLLOWER
         for beside in (DATA_KEY, *LIABILITIES):
             yield beside.format(uuid="uuid", bytes="bytea")
-        for sheet in self.sheets.values():
-            yield create_table(sheet.name, sheet.columns, sheet.key_count, POSTGRES_TYPES)
-            yield from sheet.indexes
+        yield from create_sheets(self.sheets.values(), POSTGRES_TYPES)
 
     def _was_recorded(self, entries: Sequence[Entry]) -> bool:
         """Tell whether a transaction whose connection broke was committed after all."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from app.store.shape import POSTGRES_TYPES, GuardTable
+from app.store.sheet_tables import write_lines
 from app.store.tables import (
     API_KEY,
     BALANCE,
@@ -23,7 +24,6 @@ from app.store.tables import (
     SETTING,
     TOTALS,
     totals_of,
-    write_lines,
 )
 from domain.command import Needs
 from domain.guards import FREE, NO_ACCOUNT, AccountRow, GuardRows

@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     from domain.catalogue import ProviderRow
     from domain.event import Entry
     from domain.rights import OperatorRow
-    from projections.sheet import Sheet
+    from projections.sheet import Line, Sheet
 
 Query = Callable[..., list[tuple[Any, ...]]]
 """`query(statement, values)`: places for values are question marks, in both engines."""
@@ -188,6 +188,18 @@ class Reads(ABC):
         with self.snapshot() as query:
             found = query("SELECT position FROM follower WHERE name = ?", [name])
         return found[0][0] if found else 0
+
+    def follow(self, name: str, after: int, page: Sequence[tuple[int, Entry]]) -> bool:
+        """Add what `page` tells to a follower's table, as `tell` does."""
+        return self.tell(name, after, page[-1][0], self.sheets[name].told(page))
+
+    @abstractmethod
+    def tell(self, name: str, after: int, upto: int, lines: Sequence[Line]) -> bool:
+        """Add `lines` to a follower's table, and note that it has read `upto`, together.
+
+        Does nothing and returns False unless the follower has read exactly up to `after`:
+        what is added up must not be told twice.
+        """
 
     def account(self, account_id: UUID) -> AccountRow | None:
         """Return what an account has, `None` if nothing was ever credited to it."""

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
-from app.store.tables import FOLLOWED, FOLLOWS
+from app.store.sheet_tables import FOLLOWED, FOLLOWS
 from domain.errors import LedgerBrokenError
 from projections.chain import Stored
 from projections.tiles import EMPTY, TILE_SIZE, Page, Tile, pack, unpack

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from app.store.shape import GuardTable, create_table
+from app.store.shape import GuardTable
 from domain.allowance import KeyRow, Rules
 from domain.catalogue import Provider, ProviderRow
 from domain.guards import (
@@ -31,8 +31,6 @@ from domain.rights import OperatorRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from projections.sheet import Sheet
 
 
 def _uuid(value: str | UUID) -> UUID:
@@ -332,33 +330,11 @@ def totals_of(found: Iterable[tuple[Any, ...]]) -> Totals:
     return Totals(sums["owed"], sums["free"])
 
 
-FOLLOWER = create_table(
-    "follower", (("name", "text"), ("position", "int")), 1, {"text": "TEXT", "int": "BIGINT"}
-)
-"""How far each follower of the log has read."""
-
 DATA_KEY = """CREATE TABLE IF NOT EXISTS data_key (
     account_id {uuid} PRIMARY KEY,
     wrapped {bytes} NOT NULL
 )"""
 """The keys of accounts: the one table that is neither the log nor told from it."""
-
-FOLLOWS = "INSERT INTO follower (name, position) VALUES (?, 0) ON CONFLICT DO NOTHING"
-FOLLOWED = "UPDATE follower SET position = ? WHERE name = ? AND position = ?"
-"""Changes no row when another process has told the same page meanwhile."""
-
-
-def write_lines(sheet: Sheet, source: str) -> str:
-    """Return the statement that adds the lines that `source` (SQL) yields to a table."""
-    columns = [name for name, _ in sheet.columns]
-    keys = ", ".join(columns[: sheet.key_count])
-    changes = [f"{name} = {sheet.name}.{name} + excluded.{name}" for name in sheet.added]
-    changes += [f"{name} = excluded.{name}" for name in sheet.newest]
-    again = f"DO UPDATE SET {', '.join(changes)}" if changes else "DO NOTHING"
-    return (
-        f"INSERT INTO {sheet.name} ({', '.join(columns)}) {source} ON CONFLICT ({keys}) {again}"
-    )
-
 
 # Holds have no index by owner: they are few at any moment, and only the sweeper asks.
 INDEXES = (

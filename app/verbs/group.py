@@ -96,7 +96,8 @@ def back_office() -> None:
 def rebuild(database_url: str) -> None:
     """Drop every projection, guard rows included, and make it again from the log.
 
-    Works while the service runs; writers wait only while the rows are swapped.
+    Works while the service runs; writers wait only while the rows are swapped and, on
+    SQLite, for each index that is made, a second for a million events.
     """
     set_up_logs("WARNING")
     with closing(open_store_or_exit(database_url, is_there=True)) as store:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from domain.posting import available, postings
 from projections.books import Books
-from projections.daily import DAILY, WHOLES, lines, names
+from projections.daily import DAILY, WHOLES, names
 from projections.follow import rebuild
 from projections.moments import day_of
 from projections.sheets import SHEETS
@@ -26,16 +26,16 @@ def rows(store: Store, sheet: str) -> list[tuple[object, ...]]:
 
 
 def test_an_arrow_is_told_of_both_its_ends_and_of_their_kinds() -> None:
-    told = lines(7, deposited()[1])
+    told = DAILY.told([(7, deposited()[1])])
 
     assert [line[0] for line in told] == [
         "mint:https://mint.example",
-        "mint:*",
         available(ALICE),
+        "mint:*",
         "client:*:available",
     ]
     assert {line[1] for line in told} == {"2026-01-02"}
-    assert [line[2:4] for line in told] == [(0, 100_000)] * 2 + [(100_000, 0)] * 2
+    assert [line[2:4] for line in told] == [(0, 100_000), (100_000, 0)] * 2
 
 
 def test_every_kind_of_account_there_are_many_of_has_a_whole() -> None:

@@ -10,7 +10,7 @@ import pytest
 from projections.audit import Auditor
 from projections.chart import told_upto
 from projections.daily import DAILY
-from projections.follow import catch_up, catch_up_all, rebuild, verify
+from projections.follow import catch_up, catch_up_all, rebuild, retell, verify
 from projections.guard import differences, fold, settle
 from projections.journal import JOURNAL
 from projections.rates import RATES
@@ -25,6 +25,15 @@ if TYPE_CHECKING:
 def journal(store: Store) -> list[tuple[Any, ...]]:
     with store.snapshot() as query:
         return query(f"SELECT * FROM {JOURNAL.name} ORDER BY position, line")  # noqa: S608
+
+
+def lines_of(store: Store) -> dict[str, list[str]]:
+    """All lines of all sheets, in an order of their own."""
+    with store.snapshot() as query:
+        return {
+            name: sorted(map(repr, query(f"SELECT * FROM {name}")))  # noqa: S608
+            for name in store.sheets
+        }
 
 
 def told_of(store: Store) -> list[tuple[Any, ...]]:
@@ -166,6 +175,48 @@ def test_what_is_rebuilt_is_what_was_there(store: Store) -> None:
 
     assert (tables(store.kept()[1]), journal(store)) == before
     assert verified(store) is None
+
+
+def test_who_is_overtaken_while_it_tells_all_anew_tells_nothing_twice(place: Place) -> None:
+    store = place.open()
+    a_day(store, ALICE)
+    for name in store.sheets:
+        catch_up(store, name, silent)
+    before = lines_of(store)
+
+    class Raced(Overtaken):
+        def tell(self, name: str, *told: Any) -> bool:
+            catch_up(self._quicker, name, silent)
+            return self._store.tell(name, *told)
+
+    rebuild(Raced(store, place.open()), store.sheets, silent)
+
+    assert lines_of(store) == before
+
+
+def test_many_lines_are_written_as_soon_as_they_are_worth_it(place: Place) -> None:
+    store = place.open()
+    a_day(store, ALICE)
+    for name in store.sheets:
+        catch_up(store, name, silent)
+    before = lines_of(store)
+    written: list[str] = []
+
+    class Small(Overtaken):
+        """A store whose log has pages of one entry, and whose lines are always many."""
+
+        def log(self, after: int = 0, upto: int | None = None) -> Any:
+            for page in self._store.log(after, upto):
+                yield from ([placed] for placed in page)
+
+        def tell(self, name: str, *told: Any) -> bool:
+            written.append(name)
+            return self._store.tell(name, *told)
+
+    retell(Small(store, store), tuple(store.sheets), silent, lines_at_once=1)
+
+    assert lines_of(store) == before
+    assert written.count(JOURNAL.name) > 1
 
 
 def test_a_rebuild_mends_what_was_damaged(place: Place) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from projections.sheet import Line, Sheet
 from projections.sheets import SHEETS
 from tests.domain.given import deposited
@@ -23,6 +25,15 @@ def test_lines_of_one_key_become_one_line_before_they_are_written() -> None:
     told = adding.told([(1, deposited()[1])])
 
     assert told == [("a", 1, 40, 3), ("b", 2, 20, 2)]
+
+
+def test_what_is_told_of_a_whole_is_the_sum_of_its_parts() -> None:
+    parts = sheet(("a", 1, 10, 1), ("b", 2, 20, 2), ("a", 3, 30, 3), added=("sum",))
+    with_whole = replace(parts, wholes=lambda line: [("*", *line[1:])])
+
+    told = with_whole.told([(1, deposited()[1])])
+
+    assert told == [("a", 1, 40, 3), ("b", 2, 20, 2), ("*", 1, 60, 3)]
 
 
 def test_a_sheet_that_adds_nothing_up_keeps_every_line() -> None:
