@@ -310,8 +310,8 @@ class PostgresStore(Reads):
                 delete(db, table, rows)
                 upsert(db, table, rows)
         encoded = [self.mapper.encode(entry) for entry in entries]
-        # Taken last, so that it is held for the insert alone: followers that read "behind
-        # position n" must never see a later position before an earlier one.
+        # Taken last, so that it is held for the insert and the commit alone: followers that
+        # read "behind position n" must never see a later position before an earlier one.
         db.execute("SELECT pg_advisory_xact_lock(%s)", (LOG_LOCK,))
         db.execute("NOTIFY stored_events")
         insert_events(db, encoded)

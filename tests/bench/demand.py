@@ -24,7 +24,7 @@ SENT_AT = re.compile(rb'"content":"(\d+)"')
 LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 DONE = b"[DONE]"
 STAMP_BYTES_MAX = 40
-NS_PER_MS = 1e6
+NS_PER_MS, MS_PER_S = 1e6, 1_000
 
 
 @dataclass(frozen=True)
@@ -113,10 +113,10 @@ C = TypeVar("C", bound=_Client)
 
 
 class Buyer(_Client):
-    """Asks for whole answers, one after the other."""
+    """Asks for whole answers, one after the other, `every_s` seconds if that is longer."""
 
-    def begin(self, request: bytes, until_s: float) -> None:
-        self._request, self._until_s = request, until_s
+    def begin(self, request: bytes, until_s: float, every_s: float) -> None:
+        self._request, self._until_s, self._every_s = request, until_s, every_s
         self.ask(request)
 
     def data_received(self, data: bytes) -> None:
@@ -129,7 +129,17 @@ class Buyer(_Client):
             return
         if not head.startswith(b"HTTP/1.1 200"):
             self._seen.failed += 1
-        self._seen.times_ms.append((monotonic_ns() - self._began_ns) / NS_PER_MS)
+        took_ms = (monotonic_ns() - self._began_ns) / NS_PER_MS
+        self._seen.times_ms.append(took_ms)
+        rest_s = self._every_s - took_ms / MS_PER_S
+        if rest_s > 0:
+            asyncio.get_running_loop().call_later(rest_s, self._go_on)
+        else:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        if self._is_over:
+            return
         if monotonic() < self._until_s:
             self.ask(self._request)
         else:
@@ -157,16 +167,23 @@ class Reader(_Client):
             self.end()
 
 
-async def buy(target: Target, clients: int, seconds: float, model: str = "mock-1-0") -> Seen:
-    """Let so many buy all the time; return what they saw."""
+async def buy(
+    target: Target,
+    clients: int,
+    seconds: float,
+    model: str = "mock-1-0",
+    every_s: float = 0.0,
+) -> Seen:
+    """Let so many buy all the time, or one thing `every_s` seconds; return what they saw."""
     seen = Seen()
     began_s = monotonic()
     until_s = began_s + seconds
 
     def begin(client: Buyer, number: int) -> None:
-        client.begin(target.request(number, model, stream=False), until_s)
+        client.begin(target.request(number, model, stream=False), until_s, every_s)
 
-    await _all(target, range(clients), lambda ended: Buyer(seen, ended), begin, 0.0)
+    pause_s = every_s / clients
+    await _all(target, range(clients), lambda ended: Buyer(seen, ended), begin, pause_s)
     seen.seconds = monotonic() - began_s
     return seen
 

@@ -112,14 +112,14 @@ def _rates(engine: str, plan: Plan) -> list[Row]:
                 ("many", "load", url, MANY),
                 ("hot", "load", url, 1),
             ):
-                rate = _run(module, where, accounts, processes, plan.seconds)
+                rate = run(module, where, accounts, processes, plan.seconds)
                 _say(f"{engine}: {name}, {processes} processes: {rate.pairs_per_s:,.0f}/s")
                 measured[name] = rate
             rows.append(Row(engine, processes, **measured))
     return rows
 
 
-def _run(module: str, url: str, accounts: int, processes: int, seconds: float) -> Rate:
+def run(module: str, url: str, accounts: int, processes: int, seconds: float) -> Rate:
     """Let so many processes begin at one moment; add up what they did."""
     command = [sys.executable, "-m", f"tests.bench.{module}"]
     if module == "load":

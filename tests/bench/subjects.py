@@ -204,10 +204,13 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     raise click.ClickException(f"{process.args!r} does not listen")
 
 
-def cpu_s_of(pid: int) -> float:
-    """Return the CPU seconds that a process has used so far, kernel's included."""
+def cpu_s_of(pid: int, *, with_ended: bool = False) -> float:
+    """Return the CPU seconds that a process has used so far, kernel's included.
+
+    With those of its children that have ended, if wanted (proc(5)).
+    """
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_PER_S
+    return sum(map(int, fields[11 : 15 if with_ended else 13])) / TICKS_PER_S
 
 
 def _rss_kib(pid: int) -> int:
