@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from threading import Event
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
 from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.blocking import BlockingScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
@@ -29,7 +30,12 @@ logger = logging.getLogger(__name__)
 LEASE_LOOK_S = 2.0
 KEEP_EVERY_S = 5.0
 RENEW_EVERY_S = 2.0
+CLOCK_LOOK_S = 1.0
 THREADS = 4
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,7 @@ class BackOffice:
 
     Each run is `watched` under the name of its job. `renewed` returns the jobs that there are
     from now on, `None` while they are the same; what runs just then ends as it began.
+    No job waits for longer than its own interval, though the machine's clock be set back.
     """
 
     def __init__(
@@ -54,11 +61,13 @@ class BackOffice:
         locks: Locks,
         watched: Callable[[str], AbstractContextManager[None]] = lambda _name: nullcontext(),
         renewed: Callable[[], Iterable[Job] | None] = lambda: None,
+        now: Callable[[], datetime] = _now,
     ) -> None:
         self._jobs = tuple(jobs)
         self._locks = locks
         self._watched = watched
         self._renewed = renewed
+        self._now = now
         self._stopping = Event()
         self._scheduler = BlockingScheduler(
             executors={"default": ThreadPoolExecutor(THREADS)},
@@ -78,6 +87,7 @@ class BackOffice:
         for job in (*self._jobs, *own):
             self._begin(job)
         self._scheduler.add_listener(_failed, EVENT_JOB_ERROR)
+        Thread(target=self._look_at_the_clock, name="clock", daemon=True).start()
         self._scheduler.start()
 
     def stop(self) -> None:
@@ -91,8 +101,22 @@ class BackOffice:
             partial(self._do, job),
             _every(job),
             id=job.name,
-            next_run_time=datetime.now(UTC),
+            next_run_time=self._now(),
         )
+
+    def _look_at_the_clock(self) -> None:
+        """Do not let jobs wait until a clock that was set back is where it was before.
+
+        The scheduler goes by the time of day: set back by an hour, the clock would keep all
+        jobs from their work for that hour.
+        """
+        while not self._stopping.wait(CLOCK_LOOK_S):
+            now = self._now()
+            for job in self._scheduler.get_jobs():
+                latest = now + job.trigger.interval
+                if job.next_run_time > latest:
+                    with suppress(JobLookupError):
+                        self._scheduler.modify_job(job.id, next_run_time=latest)
 
     def _renew(self) -> None:
         found = self._renewed()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -267,3 +268,22 @@ def test_a_back_office_that_stops_lets_its_jobs_end(
     running.stop()
 
     wait_for(lambda: done == ["begun", "ended"])
+
+
+def test_jobs_go_on_though_the_clock_was_set_back_by_an_hour(
+    new_locks: Callable[[], Locks], run: Callable[[BackOffice], Running]
+) -> None:
+    done: list[str] = []
+    ahead, begun = [timedelta(hours=1)], [0]
+
+    def now() -> datetime:
+        begun[0] += 1
+        return datetime.now(UTC) + ahead[0]
+
+    # It opens an hour ahead, and what it has planned is an hour away when it is set right.
+    run(BackOffice([Job("steady", SOON_S, lambda: done.append("x"))], new_locks(), now=now))
+    wait_for(lambda: begun[0] == len(("steady", "lease", "settings")))
+    assert not done
+    ahead[0] = timedelta(0)
+
+    wait_for(lambda: len(done) > 1)
