@@ -82,12 +82,14 @@ control_socket_disable = True
 
 
 def post_fork(_server: object, _worker: object) -> None:
-    """Let SIGTERM end a worker that is not ready yet.
+    """Let SIGTERM end a worker that is not ready yet, and let it be ready soon.
 
     Until it sets its own handlers it has the master's, which put the signal into a queue that
     nobody in the worker reads; and it is sent once. The service would never stop.
     """
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # What is imported stays: to look for garbage in it meanwhile takes a tenth of a second.
+    gc.disable()
 
 
 def post_worker_init(_worker: object) -> None:
@@ -97,6 +99,7 @@ def post_worker_init(_worker: object) -> None:
     """
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def child_exit(_server: object, worker: Base) -> None:

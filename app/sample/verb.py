@@ -14,7 +14,7 @@ from app.sealing.sign import follow as follow_seals
 from app.store.errors import StoreError
 from app.store.seals import Seals
 from app.terminal import Progress, database_option, open_store_or_exit
-from projections.follow import catch_up_all
+from projections.follow import retell
 from projections.guard import keep
 from projections.moments import MomentError, moment, start_of_day
 from projections.sheets import SHEETS
@@ -71,7 +71,7 @@ def fill_sample(store: Store, seed: int, events: int, end: datetime) -> None:
     """Write a sample into an empty store, and tell it to every follower."""
     _fill(store, seed, events, end)
     with Progress("told") as progress:
-        catch_up_all(store, [sheet.name for sheet in SHEETS], progress)
+        retell(store, [sheet.name for sheet in SHEETS], progress)
     follow_seals(Seals(store))
     store.settle()
 
