@@ -28,6 +28,7 @@ from app.sealing.sign import Sealing
 from app.selling import create_providers
 from app.store.data_keys import DataKeys
 from app.store.liability_tables import LiabilityTables
+from app.store.locks import REBUILD
 from app.store.opening import Store, open_store
 from app.store.seals import Seals
 from app.store.threads import changing_one_by_one, one_by_one
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from app.cashier.reconcile import Reconciliation
     from app.gateways.mint.crypto import Seed
     from app.settings import Settings
+    from app.store.locks import Locks
 
 logger = logging.getLogger(__name__)
 
@@ -135,7 +137,7 @@ def _jobs(house: House, followed: Store, sealing: Sealing, owing: Owing) -> list
         Job("invoices", WATCH_EVERY_S, house.invoices.watch),
         *_payout_jobs(house),
         *_nostr_jobs(house),
-        Job("followers", FOLLOW_EVERY_S, lambda: _follow(followed)),
+        Job("followers", FOLLOW_EVERY_S, lambda: _follow(followed, house.locks)),
         Job("models", settings.models_refresh_interval_s, create_providers(house).refresh_all),
         Job("figures", MEASURE_EVERY_S, _figures(house, followed).measure),
         Job("reconciliation", settings.reconcile_interval_s, create_reconciliation(house).run),
@@ -236,7 +238,10 @@ def _age_to_ask_at(settings: Settings) -> timedelta:
     return min(ASK_AGAIN_AFTER, timedelta(seconds=settings.refund_check_interval_s))
 
 
-def _follow(store: Store) -> None:
+def _follow(store: Store, locks: Locks) -> None:
+    # Two who tell the same pages would each do all of the work.
+    if not locks.is_free(REBUILD):
+        return
     catch_up_all(store, [sheet.name for sheet in SHEETS], _quietly)
 
 

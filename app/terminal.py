@@ -18,6 +18,8 @@ from projections.checkpoint import CheckpointError, VerifierKey
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from app.store.locks import Locks
+
 PRIVATE = 0o600
 
 database_option = click.option(
@@ -34,11 +36,16 @@ def open_store_or_exit(database_url: str, *, is_there: bool = False) -> Store:
 
     A command that only reads must not make an empty ledger and find it in order.
     """
+    return open_both_or_exit(database_url, is_there=is_there)[0]
+
+
+def open_both_or_exit(database_url: str, *, is_there: bool = False) -> tuple[Store, Locks]:
+    """Return the store and its locks, in the same way."""
     path = Path(database_url.removeprefix(SQLITE))
     if is_there and database_url.startswith(SQLITE) and not path.exists():
         raise click.ClickException(f"DATABASE_URL: there is no ledger at {path}")
     try:
-        return open_store(database_url)[0]
+        return open_store(database_url)
     except StoreError as error:
         raise click.ClickException(f"DATABASE_URL: {error}") from error
 

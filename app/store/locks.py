@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 RETAKE_MAX = 100
 LEASE = "back-office"
 """The lock of the one back office that works."""
+REBUILD = "rebuild"
+"""The lock of who makes anew what is told from the log: nobody else follows it meanwhile."""
 
 
 class Locks(Protocol):
@@ -37,6 +39,9 @@ class Locks(Protocol):
 
     def keep(self) -> bool:
         """Make sure that what was taken is still held; to be called every few seconds."""
+
+    def close(self) -> None:
+        """Give back all that was taken, as the end of the process does."""
 
 
 class FileLocks:
@@ -82,6 +87,10 @@ class FileLocks:
     def keep(self) -> bool:
         return True
 
+    def close(self) -> None:
+        while self._held:
+            self._held.popitem()[1].close()
+
 
 class PostgresLocks:
     """Advisory locks of one session; the server drops them when the connection ends."""
@@ -122,6 +131,11 @@ class PostgresLocks:
         if row is not None and row[0] >= len(self._names):
             return True
         return self._retake()
+
+    def close(self) -> None:
+        self._names.clear()
+        if self._session is not None:
+            self._session.close()
 
     def _retake(self) -> bool:
         try:

@@ -31,8 +31,9 @@ from app.staff.opening import open_operators
 from app.store.data_keys import DataKeys
 from app.store.errors import StoreError
 from app.store.liability_tables import LiabilityTables
+from app.store.locks import REBUILD
 from app.store.seals import Seals
-from app.terminal import Progress, database_option, open_store_or_exit
+from app.terminal import Progress, database_option, open_both_or_exit, open_store_or_exit
 from app.verbs import (
     accounts,
     backup,
@@ -100,7 +101,10 @@ def rebuild(database_url: str) -> None:
     SQLite, for each index that is made, a second for a million events.
     """
     set_up_logs("WARNING")
-    with closing(open_store_or_exit(database_url, is_there=True)) as store:
+    store, locks = open_both_or_exit(database_url, is_there=True)
+    with closing(store), closing(locks):
+        if not locks.take(REBUILD):
+            raise click.ClickException("somebody else is rebuilding it just now")
         with Progress("read") as progress:
             rebuild_projections(store, [sheet.name for sheet in SHEETS], progress)
         DataKeys(store).shred()

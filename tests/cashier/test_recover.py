@@ -57,6 +57,9 @@ class Locksmith:
     def keep(self) -> bool:
         return True
 
+    def close(self) -> None:
+        self.living.clear()
+
 
 class Office:
     """The recovery of a house, with a clock that only moves when told."""

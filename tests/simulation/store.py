@@ -153,3 +153,7 @@ class SimLocks:
 
     def keep(self) -> bool:
         return True
+
+    def close(self) -> None:
+        for name in [name for name, holder in self._holders.items() if holder is self._process]:
+            del self._holders[name]
