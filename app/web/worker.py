@@ -6,12 +6,14 @@ import logging
 import sys
 import time
 from contextlib import nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import gevent
 from gunicorn.http.wsgi import base_environ
 from gunicorn.workers.ggevent import GeventWorker
 
+from app.web.door import MANY, Door
 from app.web.express import Body, Express, environ_of, peer_of
 from app.web.line import Line, Load, Patience
 from app.web.pace import PACE, Pace
@@ -20,6 +22,7 @@ from app.web.wire import crowded, told
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from gevent.pool import Pool
     from gevent.socket import socket
 
     from app.web.common import Common
@@ -81,8 +84,19 @@ class PatientWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
 
     def run(self) -> None:
         gevent.spawn(self._pace.run)
+        # What gunicorn makes in place of a server of its own.
+        self.server_class = self._door
         self._express = Express(self.wsgi, environ_of(base_environ(self.cfg)))
         super().run()
+
+    def _door(self, listener: socket, *, spawn: Pool, **_its_own: object) -> Door:
+        at_a_time = 1 if self.cfg.workers > 1 else MANY
+        handle = partial(self.handle, listener)
+        return Door(listener, handle, spawn, at_a_time, lambda: self._is_full, self._refusal)
+
+    def _refusal(self) -> bytes:
+        self._count_refused()
+        return crowded(is_last=True)
 
     def handle(self, listener: socket, client: socket, addr: Any) -> None:
         load = self._load
@@ -186,6 +200,9 @@ class PatientWorker(GeventWorker):  # type: ignore[misc]  # gunicorn ships no ty
         self._send(line, crowded(is_last=is_last))
         if is_last:
             line.hurry()
+        self._count_refused()
+
+    def _count_refused(self) -> None:
         if (refused := self._pace.turned_away()) is not None:
             # One line for all of a second: to write one for each costs what is missing.
             fields = {"requests": refused}

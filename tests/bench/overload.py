@@ -199,7 +199,14 @@ class Crowd:
             self.seen.without_retry_after += b"\r\nretry-after:" not in head
 
     def _answered(self) -> tuple[int, bytes]:
-        line = self._idle.pop() if self._idle else socket.create_connection(self._place)
+        if self._idle:
+            try:
+                return self._answered_on(self._idle.pop())
+            except ConnectionResetError:
+                pass  # it had been idle, and was ended meanwhile: clients dial anew then
+        return self._answered_on(socket.create_connection(self._place))
+
+    def _answered_on(self, line: socket.socket) -> tuple[int, bytes]:
         line.settimeout(PATIENCE_S)
         try:
             line.sendall(self._request)
