@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -9,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.client import Client, open_account
+from tests.integration.client import CHAT, Client, chat_body, open_account
 from tests.integration.dripping import Crowd, slow_body, slow_head, slow_reader
-from tests.integration.house import COST_MSAT, new_address
+from tests.integration.house import COST_MSAT, QUESTION, new_address
 from tests.integration.raw import answer_of, connect, exchange, read_to_end
 from tests.integration.service import Service
 
@@ -129,13 +130,22 @@ def test_one_request_too_many_is_told_to_come_back_and_costs_nothing(start: Star
     with ThreadPoolExecutor(2) as threads:
         running = [threads.submit(client.chat, model=LATE) for _ in range(2)]
         wait_until(lambda: exchange(client.base_url, INFO).status == 503)
-        refused = exchange(client.base_url, INFO)
+        refused = [exchange(client.base_url, each) for each in (INFO, paid_request(client))]
         replies = [each.result() for each in running]
 
-    assert (refused.status, refused.error["code"]) == (503, "overloaded")
-    assert refused.headers["retry-after"] == "2"
+    assert {(each.status, each.error["code"]) for each in refused} == {(503, "overloaded")}
+    assert {each.headers["retry-after"] for each in refused} == {"2"}
     assert {reply.status for reply in replies} == {200}
     assert client.msat() == (before_msat - 2 * COST_MSAT, 0)
+
+
+def paid_request(client: Client) -> bytes:
+    """Return a whole request that would be served, and cost something."""
+    body = json.dumps(chat_body(stream=False, model="gpt-4o-mini", question=QUESTION)).encode()
+    head = (
+        f"Host: house\r\nAuthorization: Bearer {client.bearer}\r\nContent-Length: {len(body)}"
+    )
+    return f"POST {CHAT} HTTP/1.1\r\n{head}\r\n\r\n".encode() + body
 
 
 def test_one_connection_too_many_is_told_to_come_back(start: Start, dial: Dial) -> None:
