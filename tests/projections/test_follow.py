@@ -132,6 +132,16 @@ def test_who_is_overtaken_among_several_goes_on_from_there(place: Place) -> None
     assert store.follower_position(DAILY.name) == store.head()
 
 
+def test_who_are_at_different_places_come_to_one(store: Store) -> None:
+    a_day(store, ALICE)
+    catch_up(store, JOURNAL.name, silent)
+
+    catch_up_all(store, store.sheets, silent)
+
+    assert {store.follower_position(name) for name in store.sheets} == {store.head()}
+    assert amounts(journal(store)) == amounts(told_of(store))
+
+
 def test_a_page_is_read_once_for_all_who_are_at_one_place(place: Place) -> None:
     store = place.open()
     a_day(store, ALICE)
