@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import gevent
 
 from app.cashier.costs import cost_document
+from app.cashier.insist import insist
 from app.cashier.usage import estimate, heard, spoken
 from app.store.errors import StoreError
 from domain.bounds import Usage
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from domain.ledger import Ledger
     from domain.pricing import MsatPerUsd
 
-RETRY_FIRST_S, RETRY_MAX_S = 0.2, 30.0
 
 MissingUsage = Literal["estimate", "max", "free"]
 
@@ -278,17 +278,8 @@ class Bill:
         While this process lives nobody else ends the hold; should it die meanwhile, the
         back office gives the hold back.
         """
-        pause_s = RETRY_FIRST_S
-        while True:
-            try:
-                act()
-            except (HoldEndedError, UnknownHoldError):
-                return
-            except StoreError:
-                self._pause(pause_s)
-                pause_s = min(2 * pause_s, RETRY_MAX_S)
-            else:
-                return
+        with suppress(HoldEndedError, UnknownHoldError):
+            insist(act, self._pause)
 
 
 def metered(usage: Usage) -> Metered:

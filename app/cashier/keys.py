@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 from uuid import UUID, uuid5
 
+import gevent
 from msgspec import structs
 
+from app.cashier.insist import insist
+from app.store.errors import StoreError
 from domain.allowance import Rules
-from domain.errors import AccountErasedError, ChildKeyError, RequestRepeatedError
+from domain.errors import (
+    AccountErasedError,
+    ChildKeyError,
+    HoldEndedError,
+    RequestRepeatedError,
+    UnknownHoldError,
+)
 from domain.hold import Charged, Metered, Terms
 from domain.identity import hold_of_request
 from domain.key import Changes
@@ -70,12 +81,18 @@ class Keys:
     """Binds keys and makes children of them. A child costs `child_cost`."""
 
     def __init__(
-        self, ledger: Ledger, books: Books, addresses: Addresses, child_cost: Msat
+        self,
+        ledger: Ledger,
+        books: Books,
+        addresses: Addresses,
+        child_cost: Msat,
+        pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._ledger = ledger
         self._books = books
         self._addresses = addresses
         self.child_cost = child_cost
+        self._pause = pause
 
     def rules(self, key_id: UUID) -> Rules:
         """Return what binds a key just now."""
@@ -132,15 +149,32 @@ class Keys:
                 self._ledger.make_key(key_id, spender.account_id, salt, rules)
         except BaseException:
             if hold_id is not None:
-                self._ledger.release(
-                    hold_id, spender.account_id, "no key was made", spender.key_id
-                )
+                self._give_back(hold_id, spender, "no key was made")
             raise
         if hold_id is not None:
-            self._ledger.charge(
-                hold_id, spender.account_id, cost, CHILD_KEYS, Metered(), spender.key_id
-            )
+            self._charge(hold_id, spender, cost)
         return cost.msat
+
+    def _charge(self, hold_id: UUID, spender: Spender, cost: Msat) -> None:
+        """Charge for keys that are there, as soon as the store takes it."""
+        account_id, key_id = spender
+        insist(
+            lambda: self._ledger.charge(
+                hold_id, account_id, cost, CHILD_KEYS, Metered(), key_id
+            ),
+            self._pause,
+        )
+
+    def _give_back(self, hold_id: UUID, spender: Spender, reason: str) -> None:
+        """Release a hold as soon as the store takes it.
+
+        While this process lives, nobody else would.
+        """
+        account_id, key_id = spender
+        with suppress(HoldEndedError, UnknownHoldError):
+            insist(
+                lambda: self._ledger.release(hold_id, account_id, reason, key_id), self._pause
+            )
 
     def _held(self, spender: Spender, cost: Msat, name: str) -> UUID | None:
         """Set the cost aside; `None` if it was paid before under this name."""
@@ -156,6 +190,10 @@ class Keys:
                     named=True,
                     key_id=spender.key_id,
                 )
+            except StoreError:
+                # It may have been recorded all the same; the client is told at once.
+                gevent.spawn(self._give_back, hold_id, spender, "the store did not answer")
+                raise
             except RequestRepeatedError as error:
                 if isinstance(error.end, Charged):
                     return None

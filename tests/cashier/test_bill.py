@@ -8,43 +8,21 @@ import pytest
 from app.cashier.bill import Bill, Policy
 from app.cashier.plan import tries_of
 from app.store.errors import StoreBusyError, StoreError, StoreUnavailableError
-from app.store.group import OneByOne
 from domain.bounds import Usage
 from domain.hold import Charge, Charged, Hold, Metered, Release, Released
 from domain.ledger import Ledger
 from domain.msat import Msat
 from tests.cashier.counter import COST_MSAT, chat
+from tests.cashier.shaky import ShakyStore
 
 if TYPE_CHECKING:
     from app.cashier.bill import Call
-    from domain.command import Command
-    from domain.event import Entry
     from tests.cashier.counter import Counter
     from tests.cashier.house import House
 
 USAGE = Usage(prompt_tokens=3, completion_tokens=14)
 METERED = Metered(prompt_tokens=3, completion_tokens=14)
 POLICY = Policy(missing_usage="estimate", drain_s=1.0)
-
-
-class ShakyStore:
-    """Records commands, but for those it was told to fail at, each with its error."""
-
-    def __init__(self, house: House) -> None:
-        self._record = OneByOne(house.store.commit).record
-        self._failures: list[tuple[type[object], StoreError, bool]] = []
-
-    def fail(self, kind: type[object], error: StoreError, *, recorded: bool = False) -> None:
-        self._failures.append((kind, error, recorded))
-
-    def record(self, command: Command) -> Entry:
-        for place, (kind, error, recorded) in enumerate(self._failures):
-            if isinstance(command, kind):
-                del self._failures[place]
-                if recorded:
-                    self._record(command)
-                raise error
-        return self._record(command)
 
 
 @pytest.fixture

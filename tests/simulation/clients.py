@@ -289,10 +289,17 @@ class Client(Caller):
                 self._insist(partial(self._made, salt), ())
         for ticket in self.diary.tickets:
             self._insist(partial(self._change, ticket), (NoChangeError, ChangeCollectedError))
+        # What dead workers held comes back later, and of an expired key as a token.
+        self._insist(self._released, ())
         for _ in range(TRIES_MAX):
             if not self._insist(self._all_back, ALL_BACK):
                 return
         raise ViolationError("the house went on giving refunds")
+
+    def _released(self) -> None:
+        account = self._call(lambda house: house.store.account(self.account_id))
+        if account is not None and account.held_msat:
+            raise LostError
 
     def _settled(self, name: UUID) -> None:
         self._paid(name)

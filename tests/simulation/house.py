@@ -231,7 +231,9 @@ class SimHouse:
         )
 
     def _keep_order(self, parts: Parts) -> None:
-        self.keys = parts.keys(self.ledger, self.store, Addresses(self._vault), CHILD_COST)
+        self.keys = parts.keys(
+            self.ledger, self.store, Addresses(self._vault), CHILD_COST, self.pause
+        )
         self.expiry = Expiry(
             self.store,
             self.refunds,
