@@ -66,6 +66,9 @@ class Customer:
         self._random = random.Random(seed)  # noqa: S311  # chaos that can be repeated
         self.diary = Diary(presented=[first])
         self.client = Client(base_url, "")
+        self.pace: Callable[[], None] = lambda: None
+        """Called before each act, to wait for its turn."""
+        self.model = SLOW
 
     def open(self) -> None:
         """Buy the key with the first token, however often the answer is lost."""
@@ -75,9 +78,9 @@ class Customer:
 
     def live(self, until_s: float) -> None:
         """Do one thing after the other, whatever comes."""
-        buying = [self._chat, self._stream, self._stream_and_leave]
-        acts = [*buying * 3, self._topup, self._topup, self._refund, self._pay]
+        acts = self._acts()
         while time.monotonic() < until_s:
+            self.pace()
             self._random.choice(acts)()
 
     def leave(self) -> None:
@@ -104,16 +107,20 @@ class Customer:
     def refunded_sat(self) -> int:
         return sum(tokens.decode(token).amount for token in self.diary.refunded)
 
+    def _acts(self) -> list[Callable[[], None]]:
+        buying = [self._chat, self._stream, self._stream_and_leave]
+        return [*buying * 3, self._topup, self._topup, self._refund, self._pay]
+
     def _chat(self) -> None:
-        self._bought(self._try(lambda: self.client.chat(model=SLOW)), whole=True)
+        self._bought(self._try(lambda: self.client.chat(model=self.model)), whole=True)
 
     def _stream(self) -> None:
-        reply = self._try(lambda: self.client.chat(stream=True, model=SLOW))
+        reply = self._try(lambda: self.client.chat(stream=True, model=self.model))
         self._bought(reply, whole=reply is not None and reply.is_whole_stream)
 
     def _stream_and_leave(self) -> None:
         self.diary.asked += 1
-        self._try(lambda: self.client.leave_a_stream(model=SLOW))
+        self._try(lambda: self.client.leave_a_stream(model=self.model))
 
     def _topup(self) -> None:
         if self._purse:

@@ -16,6 +16,7 @@ import psycopg
 import pytest
 
 from tests.gateways.conftest import free_port
+from tests.integration.disk import SmallDisk
 from tests.integration.service import processes
 
 PROGRAMS = Path("/usr/lib/postgresql")
@@ -31,6 +32,8 @@ max_connections = 200
 hot_standby = on
 wal_level = replica
 max_wal_senders = 4
+min_wal_size = 32MB
+max_wal_size = 64MB
 synchronous_commit = on
 {standby}
 """
@@ -84,6 +87,21 @@ class Server:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
+    def revive(self) -> None:
+        """Start it again if it has ended, and wait until it answers."""
+        until_s = time.monotonic() + WAIT_S
+        while True:
+            try:
+                self.rows("SELECT 1")
+            except psycopg.OperationalError:
+                assert time.monotonic() < until_s, "PostgreSQL does not start again"
+                # It may run and be mending itself, or not have let go of its memory yet.
+                with suppress(subprocess.CalledProcessError):
+                    self.start()
+                time.sleep(0.2)
+            else:
+                return
+
     def pids(self) -> list[int]:
         """Return its processes: the first one and those that it has made for connections."""
         pid_file = self._data / "postmaster.pid"
@@ -98,15 +116,21 @@ class Server:
 
 
 class Single:
-    """One server, made for whoever opens it and gone with them."""
+    """One server, made for whoever opens it and gone with them; on a small disk, if told so."""
 
-    def __init__(self) -> None:
+    def __init__(self, disk_mb: int = 0) -> None:
         self._directory = _places("one")
-        self.server = Server(self._directory / "one")
+        self._place = self._directory / "one"
+        self._disk_mb = disk_mb
+        self.disk = SmallDisk(self._place, disk_mb)
+        self.server = Server(self._place)
         self.url = self.server.url
 
     def __enter__(self) -> Self:
         try:
+            if self._disk_mb:
+                self.disk.__enter__()
+                _give_away(self._place)
             self.server.make()
             self.server.start()
         except BaseException:
@@ -116,6 +140,7 @@ class Single:
 
     def __exit__(self, *exc_info: object) -> None:
         self.server.kill()
+        self.disk.__exit__()
         shutil.rmtree(self._directory)
 
     def pids(self) -> list[int]:
@@ -168,9 +193,13 @@ def _places(*names: str) -> Path:
     directory = Path(tempfile.mkdtemp(prefix="postgres-"))
     for place in (directory, *(directory / name for name in names)):
         place.mkdir(exist_ok=True)
-        if IS_ROOT:
-            shutil.chown(place, USER)
+        _give_away(place)
     return directory
+
+
+def _give_away(place: Path) -> None:
+    if IS_ROOT:
+        shutil.chown(place, USER)
 
 
 def programs() -> Path | None:

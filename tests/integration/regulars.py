@@ -17,7 +17,7 @@ from tests.integration.house import QUESTION
 from tests.integration.purse import is_unspent, take_home
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from tests.integration.mint import RealMint
 
@@ -55,17 +55,6 @@ class Regular(Customer):
         self._tickets = list(tickets)
         self.extras = Extras()
 
-    def live(self, until_s: float) -> None:
-        """Do one thing after the other, whatever comes."""
-        acts = [
-            *[self._chat, self._stream, self._stream_and_leave] * 2,
-            self._topup,
-            self._refund,
-            *[self._by_ticket, self._pay, self._invoice, self._make_child, self._as_child],
-        ]
-        while time.monotonic() < until_s:
-            self._random.choice(acts)()
-
     def leave(self) -> None:
         """Go the ways there was no time for; take every change home, then all that is left."""
         while self._purse:
@@ -83,6 +72,14 @@ class Regular(Customer):
         presented = [tokens.decode(token) for token in self.diary.presented]
         redeemed = sum(tokens.decode(token).amount for token in self.extras.redeemed)
         return redeemed + sum(token.amount for token in presented if token.mint == home)
+
+    def _acts(self) -> list[Callable[[], None]]:
+        return [
+            *[self._chat, self._stream, self._stream_and_leave] * 2,
+            self._topup,
+            self._refund,
+            *[self._by_ticket, self._pay, self._invoice, self._make_child, self._as_child],
+        ]
 
     def _by_ticket(self) -> None:
         if not self._tickets:

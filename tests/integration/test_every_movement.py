@@ -5,12 +5,9 @@ from __future__ import annotations
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import pytest
-import requests
 
 from domain.deposit import Credited
 from domain.foreign import ForeignCredited
@@ -23,13 +20,17 @@ from domain.posting import FEES_LIGHTNING, FEES_MINT
 from tests.doubles.recipient import RecipientServer
 from tests.gateways.conftest import free_port
 from tests.integration.chaos import Killer
-from tests.integration.house import COST_MSAT, House, build, new_address
+from tests.integration.crowd import (
+    address_of,
+    assert_books_and_crowd_agree,
+    gather,
+    settings_of,
+)
+from tests.integration.house import House, build
 from tests.integration.mint import RealMint
 from tests.integration.regulars import MintKiller, Regular
 from tests.integration.service import Service
-from tests.integration.soundness import assert_nothing_is_left_to_do, assert_sound
 from tests.integration.test_payout import assert_paid_at_the_mint_as_in_the_books
-from tests.integration.test_random_kills import charges
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,11 +42,6 @@ if TYPE_CHECKING:
 
 CHAOS_S = float(os.environ.get("CHAOS_SECONDS", "60"))
 REGULARS = 5
-TOKENS_SAT = (512, 256, 64, 16)
-TICKETS_SAT = (16, 16, 8, 8)
-LOCKED_SAT = (32, 128)
-ABROAD_SAT = 200
-ENDS_S = 90.0
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(CHAOS_S + 400)]
 
@@ -87,30 +83,15 @@ def test_every_msat_is_explained_whatever_dies(
     place: Place = request.getfixturevalue(where)
     url = f"sqlite:///{place.where}" if place.engine == "sqlite" else place.where
     with RecipientServer() as bob:
-        address = new_address(url, mortal.url, upstream.base_url)
-        address = replace(address, allow=(bob.netloc,), foreign_url=abroad.url)
+        address = address_of(url, mortal, abroad, bob, upstream)
         settings = {
-            "GUARD_ALLOW": f"{bob.netloc},{urlsplit(abroad.url).netloc}",
-            "FOREIGN_MINTS": abroad.url,
-            "FOREIGN_FEE_MAX_PERCENT": "20",
-            "INSTANT_MAX_SAT": "100000",
+            **settings_of(abroad, bob),
             "RECEIVE_LN_ADDRESS": bob.address,
             "MINIMUM_PAYOUT": "5",
             "PAYOUT_INTERVAL_S": "2",
-            "MINT_TIMEOUT_S": "5",
         }
         with Service(address, tmp_path / "home", settings) as service:
-            key = requests.get(f"{service.base_url}/v1/info", timeout=10).json()["pubkey"]
-            regulars = [
-                Regular(
-                    service.base_url,
-                    purse(mortal, abroad, key),
-                    [mortal.fund(sat) for sat in TICKETS_SAT],
-                    bob.address,
-                    seed,
-                )
-                for seed in range(REGULARS)
-            ]
+            regulars = gather(REGULARS, service, mortal, abroad, bob)
             kills = live_through(service, mortal, regulars, chaos_s)
         house = build(address)
         try:
@@ -119,13 +100,6 @@ def test_every_msat_is_explained_whatever_dies(
             house.close()
     assert min(kills) > 0
     assert [reply for regular in regulars for reply in regular.diary.unclean] == []
-
-
-def purse(home: RealMint, abroad: RealMint, key: str) -> list[str]:
-    """What each has: tokens as they are, some locked to the house's `key`, one from abroad."""
-    first, *rest, last = [home.fund(sat) for sat in TOKENS_SAT]
-    locked = [home.fund(sat, lock_to=key) for sat in LOCKED_SAT]
-    return [first, *rest, *locked, abroad.fund(ABROAD_SAT), last]
 
 
 def live_through(
@@ -146,49 +120,12 @@ def live_through(
 
 
 def assert_all_is_explained(house: House, regulars: list[Regular]) -> None:
-    settle(house)
-    told = assert_sound(house)
-    assert_nothing_is_left_to_do(house)
-
-    charged = charges(house)
-    served = [request_id for regular in regulars for request_id in regular.diary.served]
-    assert len(served) == len(set(served)) > 0
-    assert set(served) <= charged.keys()
-    assert {charge.cost_msat for charge in charged.values()} <= {COST_MSAT}
-    presented_msat = 1_000 * sum(regular.presented_sat for regular in regulars)
-    refunded_msat = 1_000 * sum(regular.refunded_sat for regular in regulars)
-    assert credited_faces_msat(house) == presented_msat
-    assert told.collected_msat == refunded_msat
+    told, _ = assert_books_and_crowd_agree(house, regulars)
     assert assert_paid_at_the_mint_as_in_the_books(house) > 0
     told_of = {entry for regular in regulars for entry in regular.diary.paid}
     assert told_of <= begun(house)
     assert_every_way_was_gone(house)
     assert_the_owner_took_only_what_was_earned(house, told.books)
-
-
-def settle(house: House) -> None:
-    """Recover until nothing is open but what waits to be collected, and nothing is news.
-
-    A mint that is slow to answer is left alone for the rest of a round.
-    """
-    until_s = time.monotonic() + ENDS_S
-    while time.monotonic() < until_s:
-        head = house.store.head()
-        house.recover()
-        kinds = {row.kind for _, row in house.store.open_movements()}
-        if kinds <= {"issued"} and house.store.head() == head:
-            return
-        time.sleep(0.5)
-
-
-def credited_faces_msat(house: House) -> int:
-    """What the tokens were worth that were credited, at once or after a swap."""
-    return sum(
-        entry.event.face_msat
-        for page in house.store.log()
-        for _, entry in page
-        if isinstance(entry.event, Credited | InstantCredited)
-    )
 
 
 def assert_every_way_was_gone(house: House) -> None:

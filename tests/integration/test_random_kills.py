@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from domain.hold import Charged
 from domain.payout import PayoutPaid
 from domain.posting import FEES_LIGHTNING, FEES_MINT
 from tests.doubles.recipient import RecipientServer
 from tests.integration.chaos import Customer, Killer
+from tests.integration.crowd import charges
 from tests.integration.house import COST_MSAT, House, build, new_address
 from tests.integration.service import Service
 from tests.integration.soundness import assert_nothing_is_left_to_do, assert_sound
@@ -32,16 +32,6 @@ TOKENS_SAT = (512, 128, 64, 16)
 """What each customer has: a key is bought with the first, the last stays at home."""
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(CHAOS_S + 240)]
-
-
-def charges(house: House) -> dict[str, Charged]:
-    """Return every charge there was, by the request it is for."""
-    return {
-        str(entry.stream): entry.event
-        for page in house.store.log()
-        for _, entry in page
-        if isinstance(entry.event, Charged)
-    }
 
 
 def payments(house: House) -> set[UUID]:

@@ -5,203 +5,83 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import random
-import subprocess
 import sys
 import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
 import pytest
-import requests
 
 from tests.doubles.recipient import RecipientServer
-from tests.doubles.upstream import Behaviour
 from tests.gateways.conftest import free_port
 from tests.integration.chaos import Killer
-from tests.integration.cluster import Server, Single
-from tests.integration.house import COST_MSAT, build, new_address
+from tests.integration.client import OK
+from tests.integration.crowd import (
+    Buyer,
+    Pace,
+    Resident,
+    address_of,
+    assert_books_and_crowd_agree,
+    gather,
+    settings_of,
+)
+from tests.integration.house import build
 from tests.integration.mint import RealMint
 from tests.integration.regulars import MintKiller, Regular
 from tests.integration.service import Service
-from tests.integration.soundness import assert_nothing_is_left_to_do, assert_sound
-from tests.integration.test_every_movement import (
-    TICKETS_SAT,
-    credited_faces_msat,
-    purse,
-    settle,
-)
-from tests.integration.test_random_kills import charges
-from tests.store.places import END_OTHERS
+from tests.integration.storm import ClockJump, Faults, HangUp, ground_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from tests.doubles.upstream import UpstreamDouble
+    from tests.integration.chaos import Customer
+    from tests.integration.storm import Fault
 
 SOAK_S = float(os.environ.get("SOAK_SECONDS", "15"))
+IS_LONG = SOAK_S > 300
 WILD = 2 / 3
-REGULARS = 4
-CUT_EVERY_S = (1.0, 5.0)
-AWAY_S = (0.2, 1.0)
+REGULARS, BUYERS = 4, 16
+# At the end the mint is asked about each of their movements: there must not be too many.
+REGULARS_PER_S = 4.0 if IS_LONG else 40.0
+FIRST_SAT = 131_072
+MODEL = "gpt-4o-mini"
+CAPACITY_S = 20.0 if IS_LONG else 2.0
+LOAD = 0.5
+"""How much of what it could do at the start it is asked for in all that follows."""
 GROWTH_MAX = 1.1
-TELL_EVERY_S = 60.0
-RESTART_S = 60.0
-DISK_MB = 256 if SOAK_S > 300 else 64
+TELL_EVERY_S = 60.0 if IS_LONG else 10.0
+DISK_MB = 4_096 if IS_LONG else 256
+ENDS_S = 600 + SOAK_S
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+CLOCKS = "no C compiler (cc) is installed"
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(SOAK_S + 600)]
-
-
-@dataclass
-class Ground:
-    """Where the books are in a soak, and what can be done to it."""
-
-    url: str
-    faults: tuple[Fault, ...]
-
-
-class Fault(Protocol):
-    """Something that goes wrong with the database, and is over when `pause` returns."""
-
-    name: str
-
-    def __call__(self, pause: Callable[[], None]) -> None: ...
-
-
-class Disconnection:
-    """Every connection to PostgreSQL is ended."""
-
-    name = "connections ended"
-
-    def __init__(self, rows: Callable[[str], object]) -> None:
-        self._rows = rows
-
-    def __call__(self, pause: Callable[[], None]) -> None:
-        self._rows(END_OTHERS)
-        pause()
-
-
-class PowerCut:
-    """PostgreSQL itself is killed, all its processes at once, and started again."""
-
-    name = "PostgreSQL killed"
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
-
-    def __call__(self, pause: Callable[[], None]) -> None:
-        self._server.kill()
-        pause()
-        until_s = time.monotonic() + RESTART_S
-        while True:
-            try:
-                self._server.start()
-            except subprocess.CalledProcessError:
-                # What was killed has not let go of its memory yet.
-                assert time.monotonic() < until_s, "PostgreSQL does not start again"
-                time.sleep(0.2)
-            else:
-                return
-
-
-class FullDisk:
-    """The disk that the books are on has no byte left."""
-
-    name = "disk full"
-
-    def __init__(self, folder: Path) -> None:
-        self._ballast = folder / "ballast"
-
-    def __call__(self, pause: Callable[[], None]) -> None:
-        with self._ballast.open("wb", buffering=0) as file:
-            try:
-                while True:
-                    file.write(bytes(PAGE_BYTES))
-            except OSError as error:
-                if error.errno != errno.ENOSPC:
-                    raise
-        pause()
-        self._ballast.unlink()
-
-
-class HangUp:
-    """The upstream hangs up on whoever asks."""
-
-    name = "upstream hung up"
-
-    def __init__(self, upstream: UpstreamDouble) -> None:
-        self._upstream = upstream
-
-    def __call__(self, pause: Callable[[], None]) -> None:
-        self._upstream.behave(Behaviour(hangs_up_unanswered=True))
-        pause()
-        self._upstream.behave(Behaviour())
-
-
-class Faults(threading.Thread):
-    """One fault after the other, each for a moment."""
-
-    def __init__(self, faults: Sequence[Fault], until_s: float) -> None:
-        super().__init__()
-        self._faults = faults
-        self._until_s = until_s
-        self._random = random.Random(13)  # noqa: S311  # chaos that can be repeated
-        self.counts: Counter[str] = Counter()
-
-    def run(self) -> None:
-        while time.monotonic() < self._until_s:
-            for fault in self._faults:
-                time.sleep(self._random.uniform(*CUT_EVERY_S))
-                fault(self._pause)
-                self.counts[fault.name] += 1
-
-    def _pause(self) -> None:
-        time.sleep(self._random.uniform(*AWAY_S))
-
-
-@contextmanager
-def small_disk(folder: Path) -> Iterator[Ground]:
-    """SQLite on a disk of its own that can be filled; only root may make one."""
-    folder.mkdir()
-    faults: tuple[Fault, ...] = ()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "tmpfs", str(folder)]
-    is_mounted = not subprocess.run(mount, capture_output=True, check=False).returncode
-    if is_mounted:
-        faults = (FullDisk(folder),)
-    try:
-        yield Ground(f"sqlite:///{folder / 'soak.db'}", faults)
-    finally:
-        if is_mounted:
-            subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-@contextmanager
-def own_server() -> Iterator[Ground]:
-    """PostgreSQL on a server of its own, which can be killed."""
-    with Single() as server:
-        yield Ground(server.url, (Disconnection(server.server.rows), PowerCut(server.server)))
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(SOAK_S + ENDS_S)]
 
 
 @dataclass
 class Report:
     """What a soak has seen; its lines are those of a table."""
 
-    counts: Counter[str] = field(default_factory=Counter)
-    grown: dict[int, float] = field(default_factory=dict)
+    seen: dict[str, object] = field(default_factory=dict)
+    mb: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        rows = [f"| {name} | {count:,} |" for name, count in sorted(self.counts.items())]
-        grown = max(self.grown.values(), default=0.0)
-        rows.append(f"| memory, last to first, of the process that grew most | {grown:.3f} |")
+        rows = [
+            f"| {name} | {value:,} |" if isinstance(value, int) else f"| {name} | {value} |"
+            for name, value in self.seen.items()
+        ]
+        rows += [
+            f"| MB of {name}, first and last in the calm | {first:.1f}, {last:.1f}:"
+            f" {last / first:.3f} |"
+            for name, (first, last) in self.mb.items()
+        ]
         return "\n".join(["| seen | |", "|---|--:|", *rows])
 
 
@@ -211,113 +91,143 @@ class Report:
 def test_nothing_is_lost_and_nothing_grows(
     engine: str, upstream: UpstreamDouble, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    report = Report()
     with ExitStack() as stack:
         enter = stack.enter_context
-        ground = enter(small_disk(tmp_path / "disk") if engine == "sqlite" else own_server())
+        enter(capsys.disabled())
+        ground = enter(ground_of(engine, tmp_path / "disk", DISK_MB))
         bob = enter(RecipientServer())
         mint = enter(RealMint(free_port(), tmp_path / "mint", private_key="soaked"))
         abroad = enter(RealMint(free_port(), tmp_path / "abroad", private_key="abroad"))
-        address = new_address(ground.url, mint.url, upstream.base_url)
-        address = replace(address, allow=(bob.netloc,), foreign_url=abroad.url)
-        settings = {
-            "GUARD_ALLOW": f"{bob.netloc},{urlsplit(abroad.url).netloc}",
-            "FOREIGN_MINTS": abroad.url,
-            "FOREIGN_FEE_MAX_PERCENT": "20",
-            "INSTANT_MAX_SAT": "100000",
-            "MINT_TIMEOUT_S": "5",
-        }
+        address = address_of(ground.url, mint, abroad, bob, upstream)
+        clocks = ClockJump(tmp_path / "clocks", seed=23)
+        faults = [*ground.faults, HangUp(upstream), *([clocks] if clocks.is_there else [])]
+        settings = {**settings_of(abroad, bob), **clocks.settings}
         with Service(address, tmp_path / "home", settings) as service:
-            key = requests.get(f"{service.base_url}/v1/info", timeout=10).json()["pubkey"]
-            regulars = [
-                Regular(
-                    service.base_url,
-                    purse(mint, abroad, key),
-                    [mint.fund(sat) for sat in TICKETS_SAT],
-                    bob.address,
-                    seed,
-                )
-                for seed in range(REGULARS)
-            ]
-            with capsys.disabled():
-                report = soak(service, mint, ground, upstream, regulars)
+            regulars = gather(REGULARS, service, mint, abroad, bob, Resident, FIRST_SAT)
+            buyers = soak(report, service, mint, faults, regulars)
+        report.seen.update({name: f"not done: {why}" for name, why in ground.not_done.items()})
+        if not clocks.is_there:
+            report.seen[clocks.name] = f"not done: {CLOCKS}"
         house = build(address)
         try:
-            settle(house)
-            told = assert_sound(house)
-            assert_nothing_is_left_to_do(house)
-            charged = charges(house)
-            faces_msat = credited_faces_msat(house)
-            report.counts["events in the log"] = house.store.head()
+            _, charged = assert_books_and_crowd_agree(house, regulars, buyers)
+            report.seen["charged"] = len(charged)
+            report.seen["events in the log"] = house.store.head()
         finally:
             house.close()
+            say(f"{SOAK_S:.0f} s on {engine}\n\n{report}")
 
-    for regular in regulars:
-        report.counts["requests asked"] += regular.diary.asked
-        report.counts["served"] += len(regular.diary.served)
-        report.counts["told an error in OpenAI's shape"] += len(regular.diary.refused)
-        report.counts["connections dropped by a kill"] += regular.diary.dropped
-        report.counts["told anything else"] += len(regular.diary.unclean)
-    report.counts["charged"] = len(charged)
-    with capsys.disabled():
-        say(f"{SOAK_S:.0f} s on {engine}\n\n{report}")
-    assert [reply for regular in regulars for reply in regular.diary.unclean] == []
-    served = [request_id for regular in regulars for request_id in regular.diary.served]
-    assert len(served) == len(set(served)) > 0
-    assert set(served) <= charged.keys()
-    assert {charge.cost_msat for charge in charged.values()} <= {COST_MSAT}
-    assert faces_msat == 1_000 * sum(regular.presented_sat for regular in regulars)
-    assert told.collected_msat == 1_000 * sum(regular.refunded_sat for regular in regulars)
-    assert max(report.grown.values()) < GROWTH_MAX, report.grown
+    assert [reply for each in (*regulars, *buyers) for reply in each.diary.unclean] == []
+    grown = {name: last / first for name, (first, last) in report.mb.items()}
+    assert max(grown.values()) < GROWTH_MAX, grown
 
 
 def soak(
+    report: Report,
     service: Service,
     mint: RealMint,
-    ground: Ground,
-    upstream: UpstreamDouble,
+    faults: Sequence[Fault],
     regulars: list[Regular],
-) -> Report:
-    """Let all live through a storm and a calm; tell what each process grew by in the calm."""
-    report = Report()
-    with ThreadPoolExecutor(REGULARS) as threads, told_on(regulars):
+) -> list[Buyer]:
+    """Let all live through a storm and a calm, at half of what the service can bear."""
+    with ThreadPoolExecutor(REGULARS + BUYERS) as threads:
         list(threads.map(Regular.open, regulars))
-        until_s = time.monotonic() + WILD * SOAK_S
-        killer = Killer(service, until_s, seed=21)
-        mint_killer = MintKiller(mint, until_s, seed=22)
-        faults = Faults((*ground.faults, HangUp(upstream)), until_s)
-        for each in (killer, mint_killer, faults):
-            each.start()
-        list(threads.map(lambda regular: regular.live(until_s), regulars))
-        for each in (killer, mint_killer, faults):
-            each.join()
-        service.wait_until_whole()
-        calm_s = (1 - WILD) * SOAK_S
-        calm_until_s = time.monotonic() + calm_s
-        living = [threads.submit(regular.live, calm_until_s) for regular in regulars]
-        # What is loaded and cached at the first request is no growth.
-        time.sleep(calm_s / 3)
-        first = memory(service)
-        for living_on in living:
-            living_on.result()
-        last = memory(service)
-        list(threads.map(Regular.leave, regulars))
-    report.counts.update(faults.counts)
-    report.counts["workers and back offices killed"] = killer.kills
-    report.counts["mint killed"] = mint_killer.kills
-    assert min(killer.kills, mint_killer.kills, *faults.counts.values()) > 0
-    report.grown = {pid: last[pid] / size for pid, size in first.items() if pid in last}
-    return report
+        per_s = capacity_per_s(threads, regulars)
+        report.seen["capacity: requests a second, of as many as could be"] = round(per_s)
+        report.seen["asked for since: acts a second"] = round(LOAD * per_s)
+        theirs, rest = Pace(REGULARS_PER_S), Pace(max(LOAD * per_s - REGULARS_PER_S, 1.0))
+        for regular in regulars:
+            regular.pace = theirs
+        buyers = [Buyer(regulars[seed % REGULARS], seed, MODEL, rest) for seed in range(BUYERS)]
+        everybody = [*regulars, *buyers]
+        with told_on(everybody):
+            storm(report, service, mint, faults, everybody, threads)
+            service.wait_until_whole()
+            calm(report, service, everybody, threads)
+            list(threads.map(Regular.leave, regulars))
+    tell_of(report, everybody)
+    return buyers
+
+
+def capacity_per_s(threads: ThreadPoolExecutor, regulars: list[Regular]) -> float:
+    """Measure how many requests a second are served to many who ask without a rest."""
+    until_s = time.monotonic() + CAPACITY_S
+
+    def ask(number: int) -> int:
+        client, served = regulars[number % REGULARS].client, 0
+        while time.monotonic() < until_s:
+            served += client.chat(stream=bool(served % 2)).status == OK
+        return served
+
+    return sum(threads.map(ask, range(BUYERS))) / CAPACITY_S
+
+
+def storm(
+    report: Report,
+    service: Service,
+    mint: RealMint,
+    faults: Sequence[Fault],
+    everybody: Sequence[Customer],
+    threads: ThreadPoolExecutor,
+) -> None:
+    until_s = time.monotonic() + WILD * SOAK_S
+    killer = Killer(service, until_s, seed=21)
+    mint_killer = MintKiller(mint, until_s, seed=22)
+    weather = Faults(faults, until_s)
+    for each in (killer, mint_killer, weather):
+        each.start()
+    list(threads.map(lambda each: each.live(until_s), everybody))
+    for each in (killer, mint_killer, weather):
+        each.join()
+    counts = Counter(weather.counts)
+    counts.update({"workers and back offices killed": killer.kills})
+    counts.update({"mint killed": mint_killer.kills})
+    assert min(counts.values()) > 0, counts
+    report.seen.update(counts)
+
+
+def calm(
+    report: Report, service: Service, everybody: Sequence[Customer], threads: ThreadPoolExecutor
+) -> None:
+    """Measure the memory of each process, when it is warm and when the calm is over."""
+    calm_s = (1 - WILD) * SOAK_S
+    until_s = time.monotonic() + calm_s
+    asked = sum(each.diary.asked for each in everybody)
+    living = [threads.submit(each.live, until_s) for each in everybody]
+    # What is loaded and cached at the first request is no growth.
+    time.sleep(calm_s / 3)
+    first = memory_mb(service)
+    for living_on in living:
+        living_on.result()
+    last = memory_mb(service)
+    asked = sum(each.diary.asked for each in everybody) - asked
+    report.seen["requests for a model a second, in the calm"] = round(asked / calm_s)
+    report.mb = {name: (mb, last[name]) for name, mb in first.items() if name in last}
+
+
+def tell_of(report: Report, everybody: Sequence[Customer]) -> None:
+    diaries = [each.diary for each in everybody]
+    report.seen["requests for a model asked"] = sum(diary.asked for diary in diaries)
+    report.seen["served"] = sum(len(diary.served) for diary in diaries)
+    refused = Counter(reply.error_code for diary in diaries for reply in diary.refused)
+    report.seen["told an error in OpenAI's shape"] = refused.total()
+    report.seen["of these"] = ", ".join(
+        f"{count} {code}" for code, count in refused.most_common()
+    )
+    report.seen["connections dropped by a kill"] = sum(diary.dropped for diary in diaries)
+    report.seen["told anything else"] = sum(len(diary.unclean) for diary in diaries)
 
 
 @contextmanager
-def told_on(regulars: list[Regular]) -> Iterator[None]:
-    """Say how far it is, every minute."""
+def told_on(everybody: Sequence[Customer]) -> Iterator[None]:
+    """Say how far it is, every now and then."""
     ended, begun_s = threading.Event(), time.monotonic()
 
     def tell() -> None:
         while not ended.wait(TELL_EVERY_S):
-            asked = sum(regular.diary.asked for regular in regulars)
-            served = sum(len(regular.diary.served) for regular in regulars)
+            asked = sum(each.diary.asked for each in everybody)
+            served = sum(len(each.diary.served) for each in everybody)
             say(f"{time.monotonic() - begun_s:.0f} s: {asked} asked, {served} served")
 
     teller = threading.Thread(target=tell)
@@ -334,10 +244,12 @@ def say(text: str) -> None:
     sys.stderr.flush()
 
 
-def memory(service: Service) -> dict[int, int]:
-    """Return how many bytes each process of the service has in memory (proc(5))."""
+def memory_mb(service: Service) -> dict[str, float]:
+    """Return how much of its own each process of the service has in memory (proc(5))."""
     office = service.back_office_pid()
-    pids = [*service.worker_pids(), *([office] if office is not None else [])]
+    pids = {f"worker {pid}": pid for pid in service.worker_pids()}
+    pids |= {"the back office": office} if office is not None else {}
     return {
-        pid: int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_BYTES for pid in pids
+        name: int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_BYTES / 2**20
+        for name, pid in pids.items()
     }
