@@ -46,7 +46,7 @@ class Door(StreamServer):
     def do_handle(self, client: socket, *address: Any) -> None:
         """Refuse a connection, or have it served by a greenlet of its own."""
         is_full = self._is_full()
-        self.max_accept = SOME if is_full else self._at_a_time
+        self.max_accept = max(SOME, self._at_a_time) if is_full else self._at_a_time
         if not is_full or not _refused(client, self._refusal):
             super().do_handle(client, *address)
 

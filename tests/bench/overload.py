@@ -10,9 +10,8 @@ from __future__ import annotations
 import json
 import multiprocessing
 from collections import Counter
-from dataclasses import dataclass, field
 from statistics import median, quantiles
-from time import monotonic, sleep
+from time import sleep
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -21,6 +20,7 @@ import gevent
 from gevent import socket
 from gevent.server import StreamServer
 
+from tests.bench.crowd import READ_BYTES, Crowd, Seen
 from tests.bench.slow import service
 from tests.integration.client import CHAT, Client, chat_body
 from tests.integration.house import QUESTION
@@ -33,25 +33,8 @@ CLIENTS = 32
 TIMES = 4
 PATIENCE_S = 30.0
 MUST_RATIO = 0.8
-READ_BYTES = 65_536
 SETTLE_S = 0.5
 SETTINGS = {"WORKERS": "1", "LATE_MAX_MS": "200"}
-
-
-@dataclass
-class Seen:
-    """What clients were answered in one round: how many of each status, after how long."""
-
-    seconds: float
-    statuses: Counter[int] = field(default_factory=Counter)
-    served_s: list[float] = field(default_factory=list)
-    refused_s: list[float] = field(default_factory=list)
-    without_retry_after: int = 0
-    in_time: int = 0
-
-    @property
-    def goodput(self) -> float:
-        return self.in_time / self.seconds
 
 
 @click.command()
@@ -108,11 +91,19 @@ def asked(client: Client, seconds: float, per_second: float | None) -> Seen:
 
 
 def ask(pipe: Connection, client: Client, seconds: float, per_second: float | None) -> None:
-    crowd = Crowd(client, seconds)
+    parts = urlsplit(client.base_url)
+    body = _body()
+    head = (
+        f"POST {CHAT} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
+        f"Authorization: Bearer {client.bearer}\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    place = (parts.hostname or "", parts.port or 0)
+    crowd = Crowd(place, head.encode() + body, seconds)
     if per_second is None:
-        gevent.joinall([gevent.spawn(crowd.go_on) for _ in range(CLIENTS)])
+        crowd.go_on(CLIENTS, PATIENCE_S)
     else:
-        crowd.flood(per_second)
+        crowd.flood(per_second, PATIENCE_S)
     pipe.send(crowd.seen)
 
 
@@ -149,94 +140,6 @@ def _whole(data: bytes) -> int | None:
         return None
     length = int(head.lower().partition(b"\r\ncontent-length:")[2].split(b"\r\n")[0] or 0)
     return len(head) + len(end) + length if len(body) >= length else None
-
-
-class Crowd:
-    """Clients that keep their connections as long as they are let."""
-
-    def __init__(self, client: Client, seconds: float) -> None:
-        parts = urlsplit(client.base_url)
-        self._place = (parts.hostname or "", parts.port or 0)
-        body = _body()
-        head = (
-            f"POST {CHAT} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
-            f"Authorization: Bearer {client.bearer}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        )
-        self._request = head.encode() + body
-        self._idle: list[socket.socket] = []
-        self._until_s = monotonic() + seconds
-        self.seen = Seen(seconds)
-
-    def go_on(self) -> None:
-        while monotonic() < self._until_s:
-            self.one()
-
-    def flood(self, per_second: float) -> None:
-        """Ask at a rate, whatever becomes of it; then wait for the last answers."""
-        begun_s, count = monotonic(), 0
-        asking = []
-        while (now_s := monotonic()) < self._until_s:
-            due = int((now_s - begun_s) * per_second)
-            asking += [gevent.spawn(self.one) for _ in range(due - count)]
-            count = due
-            gevent.sleep(0.002)
-        gevent.joinall(asking, timeout=PATIENCE_S)
-
-    def one(self) -> None:
-        began_s = monotonic()
-        try:
-            status, head = self._answered()
-        except OSError:
-            status, head = 0, b""
-        took_s = monotonic() - began_s
-        self.seen.statuses[status] += 1
-        if status == 200:
-            self.seen.served_s.append(took_s)
-            self.seen.in_time += monotonic() < self._until_s
-        elif status == 503:
-            self.seen.refused_s.append(took_s)
-            self.seen.without_retry_after += b"\r\nretry-after:" not in head
-
-    def _answered(self) -> tuple[int, bytes]:
-        if self._idle:
-            try:
-                return self._answered_on(self._idle.pop())
-            except ConnectionResetError:
-                pass  # it had been idle, and was ended meanwhile: clients dial anew then
-        return self._answered_on(socket.create_connection(self._place))
-
-    def _answered_on(self, line: socket.socket) -> tuple[int, bytes]:
-        line.settimeout(PATIENCE_S)
-        try:
-            line.sendall(self._request)
-            head, body = _read_head(line)
-            length = int(head.partition(b"\r\ncontent-length:")[2].split(b"\r\n")[0])
-            while len(body) < length:
-                body += _more(line)
-        except BaseException:
-            line.close()
-            raise
-        if b"\r\nconnection: close" in head:
-            line.close()
-        else:
-            self._idle.append(line)
-        return int(head.split(b" ", 2)[1]), head
-
-
-def _read_head(line: socket.socket) -> tuple[bytes, bytes]:
-    data = b""
-    while b"\r\n\r\n" not in data:
-        data += _more(line)
-    head, _, body = data.partition(b"\r\n\r\n")
-    return b"%b\r\n" % head.lower(), body
-
-
-def _more(line: socket.socket) -> bytes:
-    piece: bytes = line.recv(READ_BYTES)
-    if not piece:
-        raise ConnectionResetError
-    return piece
 
 
 def _body() -> bytes:

@@ -11,7 +11,7 @@ import pytest
 from gevent import socket
 from gevent.pool import Pool
 
-from app.web.door import MANY, SOME, Door
+from app.web.door import SOME, Door
 from app.web.wire import crowded
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nHost: house\r\n"
 WHOLE = b"%bContent-Length: %d\r\n\r\n%b" % (HEAD, len(BODY), BODY)
 SERVED = b"served"
 PAUSE_S = 0.05
+ONE = 1
 
 
 class House:
@@ -36,7 +37,7 @@ class House:
         listener.listen(64)
         self.place = listener.getsockname()
         self.door = Door(
-            listener, self._handle, Pool(10), MANY, lambda: self.is_full, self._refusal
+            listener, self._handle, Pool(10), ONE, lambda: self.is_full, self._refusal
         )
         self.door.start()
 
@@ -117,4 +118,4 @@ def test_more_are_let_in_at_a_time_only_to_be_told(house: House) -> None:
     house.is_full = False
     house.ask(WHOLE)
 
-    assert (full, house.door.max_accept) == (SOME, MANY)
+    assert (full, house.door.max_accept) == (SOME, ONE)
