@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Generic, NamedTuple, TypeVar
 from uuid import UUID
 
@@ -162,19 +163,27 @@ class Table(Generic[K, V]):
         self.changed: set[K] = set()
         # The dict's own methods where they do: every decision asks several times.
         self.get: Callable[[K], V | None] = self.rows.get
-        self.put: Callable[[K, V], None] = self._put if tracked else self.rows.__setitem__
-        self.drop: Callable[[K], None] = self._drop if tracked else self._forget
+        # None of these knows the table: it would be a circle, which only the garbage
+        # collector ends, and each transaction makes a dozen tables.
+        self.put: Callable[[K, V], None] = self.rows.__setitem__
+        self.drop: Callable[[K], None] = partial(_forget, self.rows)
+        if tracked:
+            self.put = partial(_put, self.rows, self.changed)
+            self.drop = partial(_drop, self.rows, self.changed)
 
-    def _put(self, key: K, row: V) -> None:
-        self.rows[key] = row
-        self.changed.add(key)
 
-    def _drop(self, key: K) -> None:
-        self.rows.pop(key, None)
-        self.changed.add(key)
+def _put(rows: dict[K, V], changed: set[K], key: K, row: V) -> None:
+    rows[key] = row
+    changed.add(key)
 
-    def _forget(self, key: K) -> None:
-        self.rows.pop(key, None)
+
+def _drop(rows: dict[K, V], changed: set[K], key: K) -> None:
+    rows.pop(key, None)
+    changed.add(key)
+
+
+def _forget(rows: dict[K, V], key: K) -> None:
+    rows.pop(key, None)
 
 
 class GuardRows:
