@@ -100,8 +100,7 @@ def build(given: Settings, records: Callable[[Store], Record]) -> House:
     settings = present(given, changed)
     models, book = read_prices(settings)
     seed = Seed.from_mnemonic(settings.wallet_seed.get_secret_value())
-    if is_of_another(Seals(store), signing_key(given, seed).verifier.public):
-        raise SettingsError(ANOTHER_SEED)
+    own_key(given, seed, store)
     ledger = Ledger(records(store), owner=f"process-{uuid4().hex}")
     way, metrics = way_out(settings), Metrics()
     mints = Mints(
@@ -196,6 +195,17 @@ def signing_key(given: Settings, seed: Seed) -> SigningKey:
     must make another house of it.
     """
     return SigningKey(seed.subkey(CHECKPOINTS), origin_of(given.http_url, given.name))
+
+
+def own_key(given: Settings, seed: Seed, store: Store) -> SigningKey:
+    """Return the same; raises `SettingsError` if the books were signed with another seed.
+
+    To sign them with this one would lock out whoever has the other.
+    """
+    key = signing_key(given, seed)
+    if is_of_another(Seals(store), key.verifier.public):
+        raise SettingsError(ANOTHER_SEED)
+    return key
 
 
 def read_prices(settings: Settings) -> tuple[list[dict[str, Any]], PriceBook]:

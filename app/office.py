@@ -21,7 +21,7 @@ from app.environment import SettingsError
 from app.figures import Figures
 from app.gateways.errors import RefusedError
 from app.gateways.exchange import Exchange
-from app.house import House, build, renewed, signing_key
+from app.house import House, build, own_key, renewed
 from app.jobs import BackOffice, Job
 from app.sealing.owed import Owing
 from app.sealing.sign import Sealing
@@ -165,13 +165,18 @@ def _jobs(house: House, followed: Store, sealing: Sealing, owing: Owing) -> list
 
 
 def create_sealing(settings: Settings, seed: Seed) -> Sealing:
-    """Return what seals the log, on a store of its own; raises `StoreError`."""
-    return Sealing(Seals(_store(settings)), signing_key(settings, seed))
+    """Return what seals the log, on a store of its own.
+
+    Raises `StoreError`, and `SettingsError` if the log was signed with another seed.
+    """
+    store = _store(settings)
+    return Sealing(Seals(store), own_key(settings, seed, store))
 
 
 def create_owing(settings: Settings, seed: Seed) -> Owing:
-    """Return what signs all that is owed, on a store of its own; raises `StoreError`."""
-    store, key = _store(settings), signing_key(settings, seed)
+    """Return what signs all that is owed, on a store of its own; raises likewise."""
+    store = _store(settings)
+    key = own_key(settings, seed, store)
     return Owing(LiabilityTables(store), Sealing(Seals(store), key), key)
 
 

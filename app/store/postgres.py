@@ -58,6 +58,12 @@ READERS_MAX = 4
 """How many connections one store reads by at most; one more writes."""
 READER_IDLE_S = 30.0
 SCHEMA_LOCK = LOG_LOCK + 1
+# A server may be told to acknowledge what it has not written yet: money must not be. Weaker and
+# stronger ways to wait for a standby are the operator's own choice.
+DURABLY = (
+    "SELECT set_config('synchronous_commit', 'on', false)"
+    " WHERE current_setting('synchronous_commit') = 'off'"
+)
 INDEXES_THERE = "SELECT indexname FROM pg_indexes WHERE schemaname = current_schema()"
 
 
@@ -335,6 +341,7 @@ class PostgresStore(Reads):
     def _connection(self) -> psycopg.Connection[tuple[Any, ...]]:
         if self._writer is None or self._writer.closed:
             self._writer = psycopg.connect(**self._info, autocommit=True)
+            self._writer.execute(DURABLY)
         return self._writer
 
     def _forget_connection(self) -> None:

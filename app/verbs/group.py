@@ -171,7 +171,7 @@ def checkpoint(*, seal: bool, show_key: bool) -> None:
         click.echo(proofs.checkpoint().note, nl=False)
     except NotSealedError as error:
         raise click.ClickException("nothing is sealed yet") from error
-    except (StoreError, LedgerBrokenError) as error:
+    except (SettingsError, StoreError, LedgerBrokenError) as error:
         raise click.ClickException(str(error)) from error
 
 
@@ -206,7 +206,11 @@ def archive(file: Path, before: str) -> None:
     set_up_logs("WARNING")
     seed = Seed.from_mnemonic(settings.wallet_seed.get_secret_value())
     with closing(open_store_or_exit(settings.database_url, is_there=True)) as store:
-        write_archive(store, create_sealing(settings, seed), file, before)
+        try:
+            sealing = create_sealing(settings, seed)
+        except (SettingsError, StoreError) as error:
+            raise click.ClickException(str(error)) from error
+        write_archive(store, sealing, file, before)
 
 
 @main.command()
@@ -284,7 +288,7 @@ def _liable() -> Iterator[owing.Liable]:
         try:
             proofs = OwedProofs(LiabilityTables(store))
             yield owing.Liable(proofs, create_owing(settings, seed).make)
-        except (StoreError, LedgerBrokenError) as error:
+        except (SettingsError, StoreError, LedgerBrokenError) as error:
             raise click.ClickException(str(error)) from error
 
 

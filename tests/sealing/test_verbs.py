@@ -26,6 +26,7 @@ RESPELLED = "UPDATE stored_events SET state = CAST(state || ' ' AS BLOB) WHERE r
 """The same fact in other bytes: nothing that a replay could find."""
 
 PHRASE = "abandon " * 11 + "about"
+ANOTHER_PHRASE = "zoo " * 11 + "wrong"
 
 
 @pytest.fixture
@@ -35,14 +36,14 @@ def store(sqlite_place: Place) -> Store:
     return opened_store
 
 
-def run(place: Place, *words: str) -> CompletedProcess[str]:
+def run(place: Place, *words: str, phrase: str = PHRASE) -> CompletedProcess[str]:
     """Run a verb as an operator does; what it says is in `stdout`."""
     environment = {
         **os.environ,
         "DATABASE_URL": f"sqlite:///{place.where}",
         "UPSTREAM_BASE_URL": "https://upstream.example/v1",
         "CASHU_MINTS": "https://mint.example",
-        "WALLET_SEED": PHRASE,
+        "WALLET_SEED": phrase,
         "HTTP_URL": "https://house.example",
     }
     return subprocess.run(
@@ -71,6 +72,27 @@ def test_before_anything_is_sealed_there_is_nothing_to_show(
 ) -> None:
     assert "nothing is sealed yet" in run(sqlite_place, "checkpoint").stdout
     assert "no checkpoint covers" in run(sqlite_place, "prove", "1").stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("checkpoint", "--seal"),
+        ("archive", "log.gz", "--before", "2031-01-01"),
+        ("liabilities", "show", "--sign"),
+    ],
+)
+def test_no_other_seed_signs_what_one_has_signed(
+    sqlite_place: Place, store: Store, words: tuple[str, ...]
+) -> None:
+    note = run(sqlite_place, "checkpoint", "--seal").stdout
+    write(store, 1)
+
+    refused = run(sqlite_place, *words, phrase=ANOTHER_PHRASE)
+
+    assert refused.returncode == 1
+    assert "Error: WALLET_SEED: the books" in refused.stdout
+    assert run(sqlite_place, "checkpoint").stdout == note
 
 
 def test_an_event_is_proved_in_one_file(sqlite_place: Place, store: Store) -> None:

@@ -1,4 +1,4 @@
-"""How many connections a store takes: a server has few, and they are for everybody."""
+"""What connections a store takes: few, for they are for everybody, and durable ones."""
 
 from __future__ import annotations
 
@@ -54,3 +54,17 @@ def test_a_server_that_was_told_to_look_knows_how_rows_are_spread(
 
     known = "SELECT count(*) FROM pg_stats WHERE tablename = 'stored_events'"
     assert postgres_place.run(known)[0][0] > 0
+
+
+@pytest.mark.parametrize(("told", "then"), [("off", "on"), ("remote_apply", "remote_apply")])
+def test_what_is_acknowledged_is_on_the_disk_whatever_the_server_is_told(
+    postgres_place: Place, told: str, then: str
+) -> None:
+    store = postgres_place.open()
+    name = postgres_place.run("SELECT current_database()")[0][0]
+    postgres_place.run(f"ALTER DATABASE {name} SET synchronous_commit = {told}")
+
+    store.close()
+
+    with store.transaction() as query:
+        assert query("SHOW synchronous_commit")[0][0] == then
