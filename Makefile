@@ -134,7 +134,7 @@ lock-peers: .venv/.uv ## lock the packages of LiteLLM and Portkey anew, at the s
 	@cd tests/bench/peers/portkey && npm install --package-lock-only --ignore-scripts
 
 .PHONY: bench-ledger
-bench-ledger: $(INSTALLED) ## hold+charge pairs a second, beside the floor of raw inserts
+bench-ledger: $(INSTALLED) ## hold+charge pairs a second beside raw inserts; writes docs anew
 	@exec $(BIN)/python -m tests.bench.ledger
 
 .PHONY: bench-books

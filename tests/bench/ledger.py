@@ -14,6 +14,7 @@ import click
 from app.store.opening import open_store
 from tests.bench.databases import account, fresh_database, fund
 from tests.bench.replay import Replay, measure
+from tests.bench.told import rewrite
 
 ENGINES = ("sqlite", "postgresql")
 MANY = 10_000
@@ -79,7 +80,8 @@ def main(
 
     200 greenlets in each of 1, 2 and 4 processes, on 10,000 accounts and on one; beside it,
     in turns, the floor: the same bytes inserted raw, as many in a transaction, as durable.
-    Then: what a long log costs, and how fast it is verified and rebuilt.
+    Then: what a long log costs, and how fast it is verified and rebuilt. A whole run, with no
+    options, writes docs/performance.md anew.
     """
     plan = Plan(
         engines=ENGINES if engine == "both" else (engine,),
@@ -88,12 +90,17 @@ def main(
         events=events or (50_000 if quick else 200_000),
     )
     started = monotonic()
+    lines: list[str] = []
     if not replay_only:
         rows = [row for engine in plan.engines for row in _rates(engine, plan)]
+        lines = [*_rates_table(rows), ""]
         # Shown at once: whoever has seen enough may stop here.
-        click.echo("\n".join([*_rates_table(rows), ""]))
+        click.echo("\n".join(lines))
     replays = {engine: measure(engine, plan.events, _say) for engine in plan.engines}
-    click.echo("\n".join(_replay_table(replays)))
+    table = _replay_table(replays)
+    click.echo("\n".join(table))
+    if lines and not quick and not events and plan.engines == ENGINES:
+        rewrite("make bench-ledger", [*lines, *table])
     _say(f"done in {monotonic() - started:.0f} s")
 
 
