@@ -47,12 +47,15 @@ class Waits:
         self._timer.close()
         self._timer = None
         latest_s = time.monotonic() - self._longest_s
-        late: list[greenlet] = []
+        late: list[tuple[greenlet, float]] = []
         for waiting, since_s in self._since_s.items():
             if since_s > latest_s:
                 self._look_in(since_s - latest_s)
                 break
-            late.append(waiting)
-        for waiting in late:
-            del self._since_s[waiting]
-            waiting.throw(TimeoutError("timed out"))
+            late.append((waiting, since_s))
+        for waiting, since_s in late:
+            # Who is thrown into may make others go on: they are not to be thrown out of what
+            # they do then, which may be a commit.
+            if self._since_s.get(waiting) == since_s:
+                del self._since_s[waiting]
+                waiting.throw(TimeoutError("timed out"))

@@ -76,3 +76,21 @@ def test_who_was_ended_otherwise_is_not_let_go_of_later(pairs: list[Ends]) -> No
     pairs[0][1].sendall(b"x")
 
     assert received(waits, ours) == b"x"
+
+
+def test_who_is_ended_by_another_who_is_late_is_in_nobodys_way(pairs: list[Ends]) -> None:
+    waits = Waits(0.1)
+
+    def end_the_next() -> None:
+        with pytest.raises(TimeoutError):
+            received(waits, pairs[0][0])
+        ended.throw(gevent.GreenletExit)
+
+    gevent.spawn(end_the_next)
+    ended = gevent.spawn(received, waits, pairs[1][0])
+    last = gevent.spawn(received, waits, pairs[2][0])
+
+    gevent.joinall([ended, last], timeout=20)
+
+    assert isinstance(ended.value, gevent.GreenletExit)
+    assert isinstance(last.exception, TimeoutError)
