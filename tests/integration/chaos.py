@@ -41,6 +41,7 @@ class Diary:
     served: list[str] = field(default_factory=list)
     refunded: set[str] = field(default_factory=set)
     asked: int = 0
+    left: int = 0
     dropped: int = 0
     refused: list[Reply] = field(default_factory=list)
     unclean: list[Reply] = field(default_factory=list)
@@ -116,11 +117,14 @@ class Customer:
 
     def _stream(self) -> None:
         reply = self._try(lambda: self.client.chat(stream=True, model=self.model))
+        if reply is not None and reply.is_cut_short:
+            self.diary.unclean.append(reply)
         self._bought(reply, whole=reply is not None and reply.is_whole_stream)
 
     def _stream_and_leave(self) -> None:
         self.diary.asked += 1
-        self._try(lambda: self.client.leave_a_stream(model=self.model))
+        reply = self._try(lambda: self.client.leave_a_stream(model=self.model))
+        self.diary.left += reply is not None and reply.status == requests.codes.ok
 
     def _topup(self) -> None:
         if self._purse:

@@ -50,6 +50,12 @@ class Reply:
     def is_whole_stream(self) -> bool:
         return self.status == OK and self.body.rstrip().endswith(b"data: [DONE]")
 
+    @property
+    def is_cut_short(self) -> bool:
+        """Tell whether a stream has come to an end that neither is one nor says why."""
+        is_told = b'\ndata: {"error":' in b"\n" + self.body
+        return self.status == OK and not self.is_whole_stream and not is_told
+
 
 @dataclass(frozen=True)
 class Client:

@@ -35,6 +35,7 @@ LOCKED_SAT = (32, 128)
 ABROAD_SAT = 200
 ENDS_S = 90.0
 REFUNDS = 0.25
+RETURNS_MAX, RETURN_PAUSE_S = 40, 0.25
 
 
 def address_of(
@@ -95,7 +96,11 @@ class Resident(Regular):
         before = set(self.diary.refunded)
         super()._refund()
         self._purse += self.diary.refunded - before
-        self._topup()
+        for _ in range(RETURNS_MAX):
+            self._topup()
+            if not self._purse:
+                return
+            time.sleep(RETURN_PAUSE_S)
 
     def _topup(self) -> None:
         """Present the last token of the purse, for as long as it is not known to be in."""

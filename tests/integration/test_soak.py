@@ -47,7 +47,8 @@ if TYPE_CHECKING:
 SOAK_S = float(os.environ.get("SOAK_SECONDS", "15"))
 IS_LONG = SOAK_S > 300
 WILD = 2 / 3
-REGULARS, BUYERS = 4, 16
+# So many that a few who wait for what is away do not keep the others from asking.
+REGULARS, BUYERS = 4, 48
 # At the end the mint is asked about each of their movements: there must not be too many.
 REGULARS_PER_S = 4.0 if IS_LONG else 40.0
 FIRST_SAT = 131_072
@@ -180,6 +181,8 @@ def storm(
     list(threads.map(lambda each: each.live(until_s), everybody))
     for each in (killer, mint_killer, weather):
         each.join()
+    asked = sum(each.diary.asked for each in everybody)
+    report.seen["requests for a model a second, in the storm"] = round(asked / (WILD * SOAK_S))
     counts = Counter(weather.counts)
     counts.update({"workers and back offices killed": killer.kills})
     counts.update({"mint killed": mint_killer.kills})
@@ -210,6 +213,7 @@ def tell_of(report: Report, everybody: Sequence[Customer]) -> None:
     diaries = [each.diary for each in everybody]
     report.seen["requests for a model asked"] = sum(diary.asked for diary in diaries)
     report.seen["served"] = sum(len(diary.served) for diary in diaries)
+    report.seen["streams left by their readers"] = sum(diary.left for diary in diaries)
     refused = Counter(reply.error_code for diary in diaries for reply in diary.refused)
     report.seen["told an error in OpenAI's shape"] = refused.total()
     report.seen["of these"] = ", ".join(
