@@ -50,6 +50,14 @@ def exchange(base_url: str, request: bytes) -> Answer:
         return answer_of(read_to_end(connection))
 
 
+def exchange_once(base_url: str, request: bytes) -> Answer:
+    """Send `request` and that it was the last, so that no connection is kept for another."""
+    with connect(base_url) as connection:
+        connection.sendall(request)
+        connection.shutdown(socket.SHUT_WR)
+        return answer_of(read_to_end(connection))
+
+
 def answer_of(data: bytes) -> Answer:
     head, _, rest = data.partition(b"\r\n\r\n")
     status, *lines = head.decode("latin-1").split("\r\n")

@@ -13,7 +13,7 @@ import pytest
 from tests.integration.client import CHAT, Client, chat_body, open_account
 from tests.integration.dripping import Crowd, slow_body, slow_head, slow_reader
 from tests.integration.house import COST_MSAT, QUESTION, new_address
-from tests.integration.raw import answer_of, connect, exchange, read_to_end
+from tests.integration.raw import answer_of, connect, exchange, exchange_once, read_to_end
 from tests.integration.service import Service
 
 if TYPE_CHECKING:
@@ -130,7 +130,10 @@ def test_one_request_too_many_is_told_to_come_back_and_costs_nothing(start: Star
     with ThreadPoolExecutor(2) as threads:
         running = [threads.submit(client.chat, model=LATE) for _ in range(2)]
         wait_until(lambda: exchange(client.base_url, INFO).status == 503)
-        refused = [exchange(client.base_url, each) for each in (INFO, paid_request(client))]
+        refused = [
+            exchange(client.base_url, INFO),
+            exchange_once(client.base_url, paid_request(client)),
+        ]
         replies = [each.result() for each in running]
 
     assert {(each.status, each.error["code"]) for each in refused} == {(503, "overloaded")}
