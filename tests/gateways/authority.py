@@ -45,6 +45,9 @@ class Authority:
         path.write_bytes(secret + self._signed(wanted))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(path)
+        # A ticket is read while the first request is written: before Python 3.13 two threads of
+        # one connection, as websockets has them, may then wait for each other.
+        context.num_tickets = 0
         return context
 
     def _builder(
