@@ -52,7 +52,7 @@ class Answering(BaseHTTPRequestHandler):
         self.end_headers()
         try:
             self.wfile.write(body)
-            for _ in range(100 if self.path == "/drip" else 0):
+            for _ in range(1_000 if self.path == "/drip" else 0):
                 self.wfile.write(b" ")
                 time.sleep(0.02)
         except OSError:
@@ -78,7 +78,7 @@ def observe(host: str) -> Iterator[Callable[..., Observation]]:
 
         def observe(*paths: str) -> Observation:
             sources = [Source(path, f"{host}/{path}", ("price",)) for path in paths]
-            return Exchange(session, sources, timeout_s=0.3).observe()
+            return Exchange(session, sources, timeout_s=2.0).observe()
 
         yield observe
 
